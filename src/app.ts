@@ -1,0 +1,194 @@
+import type { Server } from 'node:http'
+import { type AddressInfo, isIPv6 } from 'node:net'
+import { createAdminServer } from './admin/server.ts'
+import { type Clock, monotonicClock } from './clock.ts'
+import { SluiceError } from './errors.ts'
+import { createLimiter } from './limiter/limiter.ts'
+import { type GuardedStore, guardStore } from './limiter/outage.ts'
+import type { SharedStore } from './limiter/store.ts'
+import type { Logger } from './log.ts'
+import { createMetrics, type Metrics } from './metrics/metrics.ts'
+import type { HostPort, Policy } from './policy/types.ts'
+import { createProxy } from './proxy/server.ts'
+import { createMemoryStore } from './stores/memory.ts'
+import { createRedisStore } from './stores/redis.ts'
+
+export type AppOptions = {
+  readonly log: Logger
+  readonly version: string
+  readonly clock?: Clock
+  /** Between 0 and 1; spreads probes, jitter and samples. */
+  readonly random?: () => number
+}
+
+export type App = {
+  /** Where the proxied port and the admin port listen, `http://host:port`. */
+  readonly url: string
+  readonly adminUrl: string
+  /** Puts a new policy in force; balances stay. Listeners, upstream, store and secrets keep what they started with. */
+  reload(policy: Policy): void
+  /**
+   * Ends in order: not ready, wait `drain_delay`, accept nothing new, finish what is under way within `drain_timeout`,
+   * then cut what is left. Resolves when nothing is open any more; a second call returns the same promise.
+   */
+  close(): Promise<void>
+}
+
+/** The composition root: policy -> store -> limiter -> servers. Rejects with `listen_failed` when a port is taken. */
+export async function startApp(policy: Policy, options: AppOptions): Promise<App> {
+  const { log, clock = monotonicClock, random = Math.random } = options
+  const metrics = createMetrics({ version: options.version, node: process.version })
+  const local = createMemoryStore({ maxBuckets: policy.store.maxBuckets, clock })
+  const shared = openSharedStore(policy, { log, clock, random, metrics })
+  const limiter = createLimiter({
+    local,
+    shared: shared?.guarded ?? null,
+    onFallback: (action) => metrics.storeFallbacks.inc({ action }),
+  })
+  const proxy = createProxy({ policy, limiter, metrics, log, clock, random })
+  let isReady = true
+  let countedFolds = 0
+  const admin = createAdminServer({
+    metrics,
+    isReady: () => isReady,
+    onScrape() {
+      metrics.buckets.set(local.size())
+      metrics.bucketFolds.inc(local.folds() - countedFolds)
+      countedFolds = local.folds()
+    },
+    isLoopback: isLoopback(policy.admin.host),
+  })
+  let drain = policy.server
+  let closing: Promise<void> | undefined
+
+  function reload(next: Policy): void {
+    proxy.use(next)
+    drain = next.server
+    showPolicy(metrics, next)
+    metrics.reloads.inc({ result: 'success' })
+    log.info({ policy: next.hash, limits: next.limits.length }, 'policy in force')
+  }
+
+  async function end(): Promise<void> {
+    isReady = false
+    if (drain.drainDelay > 0) await new Promise((resolve) => setTimeout(resolve, drain.drainDelay))
+    const cut = setTimeout(() => {
+      proxy.server.closeAllConnections()
+      proxy.cutTunnels()
+    }, drain.drainTimeout)
+    await closeServer(proxy.server)
+    clearTimeout(cut)
+    await proxy.close()
+    await Promise.all([shared?.close(), local.close()])
+    const adminClosed = closeServer(admin)
+    admin.closeAllConnections()
+    await adminClosed
+  }
+
+  try {
+    await listen(proxy.server, policy.listen, 'listen', log)
+    await listen(admin, policy.admin, 'admin', log)
+  } catch (cause) {
+    proxy.server.close()
+    await proxy.close()
+    await shared?.close()
+    throw cause
+  }
+  showPolicy(metrics, policy)
+  metrics.reloads.inc({ result: 'success' })
+  return {
+    url: urlOf(proxy.server),
+    adminUrl: urlOf(admin),
+    reload,
+    close() {
+      closing ??= end()
+      return closing
+    },
+  }
+}
+
+type StoreContext = {
+  readonly log: Logger
+  readonly clock: Clock
+  readonly random: () => number
+  readonly metrics: Metrics
+}
+
+/** Opens the store that several instances share, behind its guard; null where the policy keeps buckets in process. */
+function openSharedStore(policy: Policy, { log, clock, random, metrics }: StoreContext) {
+  metrics.storeUp.set(1)
+  metrics.storeBreaker.set(0)
+  if (policy.store.kind === 'memory') return null
+  const { url, password, keyPrefix, timeout, onError } = policy.store
+  const store: SharedStore = createRedisStore({ url, password, keyPrefix, connectTimeout: 1000 })
+  const guarded: GuardedStore = guardStore(store, {
+    timeout,
+    clock,
+    random,
+    events: {
+      called(result, us) {
+        metrics.storeCalls.inc({ result })
+        metrics.storeSeconds.observe(us / 1e6)
+      },
+      changed(state, cause) {
+        metrics.storeUp.set(state === 'closed' ? 1 : 0)
+        metrics.storeBreaker.set(state === 'closed' ? 0 : 1)
+        if (state === 'closed') log.info('the store answers again')
+        else log.error({ cause: String(cause), on_error: onError }, 'the store is away: limits go on without it')
+      },
+    },
+  })
+  return {
+    guarded,
+    async close() {
+      guarded.close()
+      await store.close()
+    },
+  }
+}
+
+function showPolicy(metrics: Metrics, policy: Policy): void {
+  metrics.limitBurst.reset()
+  metrics.limitRate.reset()
+  for (const { name, burst, rate } of policy.limits) {
+    metrics.limitBurst.set({ limit: name }, burst)
+    metrics.limitRate.set({ limit: name }, rate.tokens / rate.seconds)
+  }
+  metrics.reloadSuccessful.set(1)
+  metrics.reloadTime.setToCurrentTime()
+}
+
+function listen(server: Server, { host, port }: HostPort, key: string, log: Logger): Promise<void> {
+  return new Promise((resolve, reject) => {
+    function refuse(cause: NodeJS.ErrnoException): void {
+      const why = cause.code === 'EADDRINUSE' ? `it is taken; set ${key} to a free one` : cause.message
+      reject(new SluiceError('listen_failed', `${key}: cannot listen on ${host}:${port}: ${why}`, { cause }))
+    }
+    server.once('error', refuse)
+    server.listen(port, host, () => {
+      server.off('error', refuse)
+      server.on('error', (err) => log.error({ err }, 'a listener failed'))
+      resolve()
+    })
+  })
+}
+
+/** Closes a server when what is under way has ended. A connection kept alive would hold it open: idle ones are closed. */
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const sweep = setInterval(() => server.closeIdleConnections(), 50)
+    server.close(() => {
+      clearInterval(sweep)
+      resolve()
+    })
+  })
+}
+
+function urlOf(server: Server): string {
+  const { address, port } = server.address() as AddressInfo
+  return `http://${isIPv6(address) ? `[${address}]` : address}:${port}`
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+}

@@ -1,0 +1,83 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { parseTarget, type Target } from './target.ts'
+
+/** What the steps of the proxy need to know of a request, read once. */
+export type Facts = {
+  readonly method: string
+  readonly target: Target
+  /** The authority as the client wrote it (Host, or the absolute-form target's), and its lower-case name without the port. */
+  readonly authority: string
+  readonly host: string
+  readonly headers: IncomingHttpHeaders
+  /** Names and values in turn, as received; `names` are the names in lower case, one for each pair. */
+  readonly rawHeaders: readonly string[]
+  readonly names: readonly string[]
+  /** `1.1` or `1.0`. */
+  readonly httpVersion: string
+  readonly hasBody: boolean
+  /** What the Expect field asks for: RFC 9110 section 10.1.1 knows only 100-continue. */
+  readonly expectsContinue: boolean
+}
+
+/** Why a request is not served: an HTTP status and a sentence for the problem document. */
+export type Refusal = { readonly status: 400 | 405 | 417 | 431; readonly detail: string }
+
+/** Fields of which one value at most may come: a second one would be keyed by one party and believed by another. */
+const SINGLE_FIELDS = ['host', 'authorization', 'content-length']
+// sub-delims and IPv6 literals included; no userinfo, no path (RFC 9110 section 7.2)
+const AUTHORITY = /^(?:\[[0-9a-fA-F:.]+\]|[\w\-.~!$&'()*+,;=%]+)(?::\d*)?$/
+
+/**
+ * Reads a request's facts, or says why it is refused. `singleFields` are further field names (lower case) that may come
+ * once only, such as the API key's.
+ */
+export function readFacts(
+  request: IncomingMessage,
+  options: { readonly maxHeaders: number; readonly singleFields: readonly string[] },
+): Facts | Refusal {
+  const { headers, rawHeaders } = request
+  const method = request.method ?? ''
+  if (method === 'CONNECT' || method === 'TRACE') return { status: 405, detail: `${method} is not forwarded.` }
+  if (rawHeaders.length > 2 * options.maxHeaders) {
+    return { status: 431, detail: `More than ${options.maxHeaders} header fields.` }
+  }
+  const names: string[] = []
+  for (let i = 0; i < rawHeaders.length; i += 2) names.push(rawHeaders[i]!.toLowerCase())
+  for (const field of [...SINGLE_FIELDS, ...options.singleFields]) {
+    if (names.indexOf(field) !== names.lastIndexOf(field)) return bad(`The field ${field} may come once only.`)
+  }
+  const target = parseTarget(request.url ?? '', method)
+  if (target === null) return bad('The request target is malformed.')
+  const authority = target.authority ?? headers.host ?? ''
+  if (authority === '' ? request.httpVersionMinor > 0 : !AUTHORITY.test(authority)) {
+    return bad('The Host field is missing or malformed.')
+  }
+  const { expect } = headers
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue') {
+    return { status: 417, detail: 'Only 100-continue can be expected.' }
+  }
+  return {
+    method,
+    target,
+    authority,
+    host: hostOf(authority),
+    headers,
+    rawHeaders,
+    names,
+    httpVersion: request.httpVersion,
+    hasBody: headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0',
+    expectsContinue: expect !== undefined,
+  }
+}
+
+export function isRefusal(facts: Facts | Refusal): facts is Refusal {
+  return 'status' in facts
+}
+
+function bad(detail: string): Refusal {
+  return { status: 400, detail }
+}
+
+function hostOf(authority: string): string {
+  return authority.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+}

@@ -1,0 +1,67 @@
+/**
+ * The arithmetic of a token bucket, and nothing else: no state, no clock, no I/O. stores/charge.lua is its twin and
+ * must change with it; golden vectors and a property test hold the two equal.
+ *
+ * A bucket's state is two whole numbers: its debt in micro-tokens and the time in microseconds of the last write.
+ * Debt, not balance, so that a rate or a burst may change without refilling or draining anything. A rate is kept as
+ * the two whole numbers that were written (`tokens` every `seconds`), so that 1e6 / (10/3600) never loses a microsecond:
+ * as long as the product stays below 2^53 the quotient's floor and ceiling are exact.
+ */
+export type Bucket = {
+  /** Names the state together with a client's id. */
+  readonly name: string
+  /** Micro-tokens a full bucket holds. */
+  readonly capacity: number
+  /** Tokens refilled every `seconds`; tokens per second are micro-tokens per microsecond. */
+  readonly tokens: number
+  readonly seconds: number
+}
+
+/** Micro-tokens in a token. */
+export const TOKEN = 1_000_000
+
+/**
+ * How far (microseconds) the clock may step back before a bucket takes the new time as its own. Up to it the bucket
+ * waits until the clock has caught up: nothing is refilled. Beyond it waiting would lock the bucket for as long as the
+ * step was large (a Redis replica an hour behind takes over), so it drains from the new time on, again without a refill.
+ */
+export const CLOCK_STEP_US = 1_000_000
+
+/** The debt (micro-tokens) at `nowUs` of a bucket that had `debt` at `timeUs`. A lowered capacity clamps the old debt. */
+export function debtAt(bucket: Bucket, debt: number, timeUs: number, nowUs: number): number {
+  const held = Math.min(debt, bucket.capacity)
+  if (nowUs <= timeUs) return held
+  return Math.max(0, held - Math.floor(((nowUs - timeUs) * bucket.tokens) / bucket.seconds))
+}
+
+/** The time (microseconds) to write beside a new debt. */
+export function timeAfter(timeUs: number, nowUs: number): number {
+  return timeUs > nowUs && timeUs - nowUs <= CLOCK_STEP_US ? timeUs : nowUs
+}
+
+/** Whether a cost (micro-tokens) may be taken at this debt. */
+export function admits(bucket: Bucket, debt: number, cost: number): boolean {
+  return debt + cost <= bucket.capacity
+}
+
+/** Whole tokens left at this debt. */
+export function remainingTokens(bucket: Bucket, debt: number): number {
+  return Math.max(0, Math.floor((bucket.capacity - debt) / TOKEN))
+}
+
+/** Microseconds until a cost is admitted if nothing else is charged meanwhile; 0 where it is admitted now. */
+export function waitUs(bucket: Bucket, debt: number, cost: number): number {
+  return drainUs(bucket, Math.max(0, debt + cost - bucket.capacity))
+}
+
+/** Microseconds until `remainingTokens` is one more; 0 for a full bucket. */
+export function nextTokenUs(bucket: Bucket, debt: number): number {
+  if (debt <= 0) return 0
+  const over = debt % TOKEN
+  return drainUs(bucket, over === 0 ? TOKEN : over)
+}
+
+/** Microseconds in which this much debt drains. */
+export function drainUs(bucket: Bucket, debt: number): number {
+  return Math.ceil((debt * bucket.seconds) / bucket.tokens)
+}

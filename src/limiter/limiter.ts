@@ -1,0 +1,186 @@
+import type { Identity } from '../identity/identity.ts'
+import type { Mode, OnError } from '../policy/types.ts'
+import { admits, nextTokenUs, remainingTokens, waitUs } from './bucket.ts'
+import type { Decision, DecisionPath, LimitOutcome } from './decision.ts'
+import type { GuardedStore } from './outage.ts'
+import type { LimitPlan } from './plan.ts'
+import type { Debit, LocalStore } from './store.ts'
+
+export type Limiter = {
+  /**
+   * Decides a request by the limits that matched it, charging them all or none. Synchronous with a store in process;
+   * with a shared store a promise, which never rejects and resolves within the store's timeout.
+   */
+  decide(identity: Identity, plans: readonly LimitPlan[], mode: Mode): Decision | Promise<Decision>
+}
+
+export type LimiterOptions = {
+  /** The buckets in process: the store itself, or what stands in for the shared one while that is away. */
+  readonly local: LocalStore
+  readonly shared: GuardedStore | null
+  /** Counts what was done instead of asking the shared store, once a request. */
+  readonly onFallback?: (action: OnError) => void
+}
+
+/** One limit as it applies to one request: its debits stand at `first`.. in the list that is charged. */
+type Claim = {
+  readonly plan: LimitPlan
+  readonly group: number
+  readonly first: number
+  readonly count: number
+  /** The client left out what the limit is keyed by, and the limit denies that. */
+  readonly missing: boolean
+}
+
+const MISSING_ID = 'missing'
+
+/** Creates the limiter: the one place where limits, identities and buckets meet. */
+export function createLimiter({ local, shared, onFallback }: LimiterOptions): Limiter {
+  function decide(identity: Identity, plans: readonly LimitPlan[], mode: Mode): Decision | Promise<Decision> {
+    const debits: Debit[] = []
+    const claims = claimAll(identity, plans, debits, false)
+    const missing = claims.find((claim) => claim.missing && claim.group === 0)
+    if (missing !== undefined && mode === 'enforce') {
+      return { verdict: 'missing', limit: missing.plan, path: 'local', outcomes: [], binding: null }
+    }
+    if (debits.length === 0) return conclude(claims, debits, [], mode, 'local')
+    if (shared === null) return conclude(claims, debits, local.charge(debits), mode, 'local')
+    const charging = shared.charge(debits)
+    if (charging === null) return decideWithout(identity, plans, mode)
+    return charging.then((debts) =>
+      debts === null ? decideWithout(identity, plans, mode) : conclude(claims, debits, debts, mode, 'store'),
+    )
+  }
+
+  /** Decides while the shared store is away, each limit as its `on_error` says. */
+  function decideWithout(identity: Identity, plans: readonly LimitPlan[], mode: Mode): Decision {
+    const denying = plans.find((plan) => plan.limit.onError === 'deny' && isEnforced(plan))
+    if (denying !== undefined && mode === 'enforce') {
+      onFallback?.('deny')
+      return { verdict: 'unavailable', limit: denying, path: 'fallback', outcomes: [], binding: null }
+    }
+    const counted = plans.filter((plan) => plan.limit.onError === 'local')
+    onFallback?.(counted.length > 0 ? 'local' : 'allow')
+    const debits: Debit[] = []
+    const claims = claimAll(identity, counted, debits, true)
+    return conclude(claims, debits, local.charge(debits), mode, 'fallback')
+  }
+
+  return { decide }
+}
+
+/** Adds each limit's debits to the list, and says which are whose. */
+function claimAll(identity: Identity, plans: readonly LimitPlan[], debits: Debit[], isLocalShare: boolean): Claim[] {
+  const claims: Claim[] = []
+  for (let i = 0; i < plans.length; i++) {
+    const plan = plans[i]!
+    const first = debits.length
+    const group = isEnforced(plan) ? 0 : i + 1
+    const missing = claim(identity, plan, group, debits, isLocalShare)
+    if (missing || debits.length > first) claims.push({ plan, group, first, count: debits.length - first, missing })
+  }
+  return claims
+}
+
+/** Adds the debits of one limit. True when the client left out its key and that is denied. */
+function claim(identity: Identity, plan: LimitPlan, group: number, debits: Debit[], isLocalShare: boolean): boolean {
+  const bucket = isLocalShare ? plan.localBucket : plan.bucket
+  const { network } = identity
+  switch (plan.limit.per) {
+    case 'device': {
+      debits.push({ bucket, id: identity.id, tag: identity.tag, cost: plan.cost, group })
+      const newcomers = isLocalShare ? plan.localNewcomers : plan.newcomers
+      if (identity.tier !== 'principal' && newcomers !== null) {
+        debits.push({ bucket: newcomers, id: network.id, tag: network.tag, cost: plan.cost, group })
+      }
+      return false
+    }
+    case 'network':
+      debits.push({ bucket, id: network.id, tag: network.tag, cost: plan.cost, group })
+      return false
+    case 'global':
+      debits.push({ bucket, id: 'global', tag: plan.limit.name, cost: plan.cost, group })
+      return false
+    case 'principal': {
+      if (identity.tier === 'principal') {
+        debits.push({ bucket, id: identity.id, tag: identity.tag, cost: plan.cost, group })
+        return false
+      }
+      if (plan.limit.onMissing === 'share') {
+        debits.push({ bucket, id: MISSING_ID, tag: plan.limit.name, cost: plan.cost, group })
+      }
+      return plan.limit.onMissing === 'deny'
+    }
+  }
+}
+
+/** Turns the debts before the charge into what each limit said, and into one verdict. Shadow is decided here alone. */
+function conclude(
+  claims: readonly Claim[],
+  debits: readonly Debit[],
+  debts: readonly number[],
+  mode: Mode,
+  path: DecisionPath,
+): Decision {
+  const isRefused = claims.some((claim) => claim.group === 0 && (claim.missing || refuses(claim, debits, debts)))
+  const outcomes: LimitOutcome[] = []
+  for (const claim of claims) outcomes.push(judge(claim, debits, debts, isRefused, mode))
+  if (mode === 'shadow') return { verdict: 'allowed', path, outcomes, binding: null }
+  const binding = bindingOf(outcomes)
+  if (binding?.outcome === 'limited') return { verdict: 'limited', path, outcomes, binding }
+  return { verdict: 'allowed', path, outcomes, binding }
+}
+
+function judge(
+  claim: Claim,
+  debits: readonly Debit[],
+  debts: readonly number[],
+  isRefused: boolean,
+  mode: Mode,
+): LimitOutcome {
+  const { plan, group, first, count } = claim
+  const isAdmitted = !claim.missing && !refuses(claim, debits, debts)
+  const isCharged = isAdmitted && !isRefused
+  let remaining = Number.POSITIVE_INFINITY
+  let wait = 0
+  let next = 0
+  for (let i = first; i < first + count; i++) {
+    const { bucket, cost } = debits[i]!
+    const debt = isCharged ? debts[i]! + cost : debts[i]!
+    const left = remainingTokens(bucket, debt)
+    if (left <= remaining) {
+      next = left < remaining ? nextTokenUs(bucket, debt) : Math.max(next, nextTokenUs(bucket, debt))
+      remaining = left
+    }
+    if (!isAdmitted) wait = Math.max(wait, waitUs(bucket, debts[i]!, cost))
+  }
+  const outcome = isAdmitted ? 'allowed' : group === 0 && mode === 'enforce' ? 'limited' : 'would_limit'
+  return { plan, outcome, remaining: count === 0 ? 0 : remaining, waitUs: wait, nextUs: next }
+}
+
+/** The limit to tell a client about: when refused the longest wait, else the smallest share left; null where none is enforced. */
+export function bindingOf(outcomes: readonly LimitOutcome[]): LimitOutcome | null {
+  let binding: LimitOutcome | null = null
+  for (const outcome of outcomes) {
+    if (!isEnforced(outcome.plan)) continue
+    if (binding === null || bindsMore(outcome, binding)) binding = outcome
+  }
+  return binding
+}
+
+function bindsMore(a: LimitOutcome, b: LimitOutcome): boolean {
+  if (a.outcome !== b.outcome) return a.outcome === 'limited'
+  if (a.outcome === 'limited') return a.waitUs > b.waitUs
+  return a.remaining / a.plan.limit.burst < b.remaining / b.plan.limit.burst
+}
+
+function refuses(claim: Claim, debits: readonly Debit[], debts: readonly number[]): boolean {
+  for (let i = claim.first; i < claim.first + claim.count; i++) {
+    if (!admits(debits[i]!.bucket, debts[i]!, debits[i]!.cost)) return true
+  }
+  return false
+}
+
+function isEnforced(plan: LimitPlan): boolean {
+  return plan.limit.mode === 'enforce'
+}

@@ -1,0 +1,146 @@
+import type { Clock } from '../clock.ts'
+import { SluiceError } from '../errors.ts'
+import type { Debit, SharedStore } from './store.ts'
+
+/** What the outage guard tells the outside; called once an event, never with a client's value. */
+export type OutageEvents = {
+  /** A call to the store ended, after `us` microseconds. */
+  called(result: 'ok' | 'error' | 'timeout', us: number): void
+  /** The breaker opened (with the failure that tipped it) or closed. */
+  changed(state: 'open' | 'closed', cause: unknown): void
+}
+
+export type GuardedStore = {
+  /**
+   * Charges through the store. Null at once while the breaker is open: nobody waits for a store known to be away.
+   * Otherwise resolves with the debts, or null when the store failed or did not answer in time; it never rejects.
+   * A reply after its deadline is ignored: the store may have charged, the client was decided without it.
+   */
+  charge(debits: readonly Debit[]): Promise<readonly number[] | null> | null
+  readonly isOpen: boolean
+  close(): void
+}
+
+/** Failures in a row that open the breaker: one slow answer is noise, a full round of them is an outage. */
+const FAILURES_TO_OPEN = 5
+/** Milliseconds between probes while open, each spread by half so that instances do not knock in step. */
+const PROBE_INTERVAL = 500
+
+type Waiting = { readonly deadlineUs: number; settle: ((debts: null) => void) | null }
+
+/** Guards a shared store with a deadline (`timeout`, milliseconds) for each call and a circuit breaker over all of them. */
+export function guardStore(
+  store: SharedStore,
+  options: {
+    readonly timeout: number
+    readonly clock: Clock
+    readonly random: () => number
+    readonly events: OutageEvents
+  },
+): GuardedStore {
+  const { timeout, clock, random, events } = options
+  let failures = 0
+  let open = false
+  let closed = false
+  let probe: NodeJS.Timeout | undefined
+  // Every call has the same timeout, so deadlines fall due in order: one timer serves the whole queue.
+  let waiting: Waiting[] = []
+  let timer: NodeJS.Timeout | undefined
+
+  function failed(cause: unknown): void {
+    failures++
+    if (open || closed || failures < FAILURES_TO_OPEN) return
+    open = true
+    events.changed('open', cause)
+    scheduleProbe()
+  }
+
+  function scheduleProbe(): void {
+    probe = setTimeout(runProbe, PROBE_INTERVAL * (0.75 + random() / 2))
+    probe.unref()
+  }
+
+  function runProbe(): void {
+    let timedOut: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timedOut = setTimeout(() => reject(new Error('the probe had no answer in time')), timeout)
+    })
+    Promise.race([store.ping(), late])
+      .then(
+        () => {
+          if (closed) return
+          open = false
+          failures = 0
+          events.changed('closed', undefined)
+        },
+        () => {
+          if (!closed) scheduleProbe()
+        },
+      )
+      .finally(() => clearTimeout(timedOut))
+  }
+
+  function expire(): void {
+    timer = undefined
+    const nowUs = clock.nowUs()
+    let due = 0
+    while (due < waiting.length && (waiting[due]!.settle === null || waiting[due]!.deadlineUs <= nowUs)) {
+      waiting[due]!.settle?.(null)
+      due++
+    }
+    waiting = waiting.slice(due)
+    armTimer(nowUs)
+  }
+
+  function armTimer(nowUs: number): void {
+    const first = waiting[0]
+    if (first === undefined || timer !== undefined) return
+    timer = setTimeout(expire, Math.max(1, Math.ceil((first.deadlineUs - nowUs) / 1000)))
+  }
+
+  function call(debits: readonly Debit[]): Promise<readonly number[] | null> {
+    return new Promise((resolve) => {
+      const sentUs = clock.nowUs()
+      const entry: Waiting = {
+        deadlineUs: sentUs + timeout * 1000,
+        settle: () => {
+          entry.settle = null
+          events.called('timeout', clock.nowUs() - sentUs)
+          failed(new SluiceError('store_unavailable', `the store did not answer within ${timeout} ms`))
+          resolve(null)
+        },
+      }
+      waiting.push(entry)
+      armTimer(sentUs)
+      store.charge(debits).then(
+        (debts) => {
+          if (entry.settle === null) return
+          entry.settle = null
+          failures = 0
+          events.called('ok', clock.nowUs() - sentUs)
+          resolve(debts)
+        },
+        (cause: unknown) => {
+          if (entry.settle === null) return
+          entry.settle = null
+          events.called('error', clock.nowUs() - sentUs)
+          failed(cause)
+          resolve(null)
+        },
+      )
+    })
+  }
+
+  return {
+    charge: (debits) => (open ? null : call(debits)),
+    get isOpen() {
+      return open
+    },
+    close() {
+      closed = true
+      clearTimeout(probe)
+      clearTimeout(timer)
+      for (const entry of waiting) entry.settle?.(null)
+    },
+  }
+}

@@ -1,0 +1,88 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** What became of a request. */
+export type RequestOutcome = 'forwarded' | 'limited' | 'denied' | 'exempt' | 'error' | 'aborted'
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+const DECISION_SECONDS = [0.000005, 0.00001, 0.000025, 0.0001, 0.00025, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05]
+
+/**
+ * Every metric, declared once. Labels take values from the configuration and from closed lists only, never from a
+ * client: the number of series is the same after any traffic.
+ */
+export function createMetrics(build: { readonly version: string; readonly node: string }) {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter<L>({ name, help, labelNames, registers })
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge<L>({ name, help, labelNames, registers })
+  const histogram = <L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[] = []) =>
+    new Histogram<L>({ name, help, buckets, labelNames, registers })
+
+  const metrics = {
+    registry,
+    requests: counter('sluice_requests_total', 'Requests by what became of them.', ['route', 'outcome']),
+    responses: counter('sluice_responses_total', 'Answers sent, by status code.', ['route', 'code']),
+    limitDecisions: counter('sluice_limit_decisions_total', 'What each limit said of the requests it applied to.', [
+      'limit',
+      'outcome',
+    ]),
+    requestSeconds: histogram(
+      'sluice_request_duration_seconds',
+      'Time from the header of a request to the end of its answer.',
+      REQUEST_SECONDS,
+      ['outcome'],
+    ),
+    upstreamSeconds: histogram(
+      'sluice_upstream_duration_seconds',
+      "Time from the sending of a request upstream to the header of the upstream's answer.",
+      REQUEST_SECONDS,
+    ),
+    decisionSeconds: histogram('sluice_decision_duration_seconds', 'Time a decision took.', DECISION_SECONDS, ['path']),
+    untrustedForwarding: counter(
+      'sluice_untrusted_forwarding_total',
+      'Requests whose forwarding fields were ignored because their peer is not trusted.',
+    ),
+    storeUp: gauge('sluice_store_up', 'Whether the shared store answers; 1 where there is none to be away.'),
+    storeCalls: counter('sluice_store_calls_total', 'Calls to the shared store.', ['result']),
+    storeSeconds: histogram('sluice_store_duration_seconds', 'Time a call to the shared store took.', DECISION_SECONDS),
+    storeFallbacks: counter('sluice_store_fallbacks_total', 'Requests decided without the shared store.', ['action']),
+    storeBreaker: gauge('sluice_store_breaker_state', 'Breaker over the shared store: 0 closed, 1 open.'),
+    identities: counter('sluice_identities_total', 'Limited requests by how their client was told.', ['tier']),
+    buckets: gauge('sluice_buckets', 'Buckets held in process.'),
+    bucketFolds: counter(
+      'sluice_bucket_folds_total',
+      'New buckets that had to share one with their network because max_buckets were in debt.',
+    ),
+    limitBurst: gauge('sluice_limit_burst', 'Tokens a full bucket of the limit holds.', ['limit']),
+    limitRate: gauge('sluice_limit_rate_per_second', 'Tokens a bucket of the limit gains a second.', ['limit']),
+    inflight: gauge('sluice_inflight_requests', 'Requests under way.'),
+    upgrades: gauge('sluice_upgrades_active', 'Upgraded connections (WebSocket) open.'),
+    reloadSuccessful: gauge('sluice_config_last_reload_successful', 'Whether the last reload of the policy succeeded.'),
+    reloadTime: gauge(
+      'sluice_config_last_reload_success_timestamp_seconds',
+      'When the policy in force was loaded, seconds since the epoch.',
+    ),
+    reloads: counter('sluice_config_reloads_total', 'Loads of the policy.', ['result']),
+    buildInfo: gauge('sluice_build_info', 'Version of Sluice and of Node, as labels; always 1.', ['version', 'node']),
+  }
+  metrics.buildInfo.set({ version: build.version, node: build.node }, 1)
+  return metrics
+}
+
+/** A status code as a label: itself when registered, else its class, so that an upstream cannot make series either. */
+export function codeLabel(status: number): string {
+  return REGISTERED.has(status) ? String(status) : `${Math.floor(status / 100)}xx`
+}
+
+/** The HTTP status codes registered with IANA that can end an exchange. */
+const REGISTERED = new Set([
+  101, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 307, 308, 400, 401, 402, 403,
+  404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 423, 424, 425, 426, 428, 429, 431,
+  451, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511,
+])

@@ -1,0 +1,154 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Target } from '../http/target.ts'
+import type { Match } from './types.ts'
+
+/** What a match may look at. */
+export type MatchSubject = {
+  readonly method: string
+  readonly target: Target
+  /** Lower case, without a port. */
+  readonly host: string
+  readonly headers: IncomingHttpHeaders
+}
+
+/**
+ * A node of the path trie. Patterns are walked segment by segment, so matching costs what the path is long, however
+ * many entries there are, and no pattern can backtrack over a path: `**` is tried once at each depth.
+ */
+type Node<Entry> = {
+  readonly literal: Map<string, Node<Entry>>
+  star: Node<Entry> | null
+  /** Entries whose pattern ends here. */
+  readonly ends: Indexed<Entry>[]
+  /** Patterns that go on with `**`, with the literal or `*` segments that must follow it. */
+  readonly globstars: { readonly entry: Indexed<Entry>; readonly rest: readonly string[] }[]
+}
+
+type Indexed<Entry> = { readonly entry: Entry; readonly index: number; readonly accepts: (s: MatchSubject) => boolean }
+
+/**
+ * Compiles entries into a function that gives those matching a request, in the order of the policy.
+ * `strict`: match the path as it is forwarded only (exemptions); else that form or the folded one (limits, deny lists).
+ */
+export function compileMatch<Entry extends { readonly match: Match }>(
+  entries: readonly Entry[],
+  form: 'strict' | 'folded',
+): (subject: MatchSubject) => readonly Entry[] {
+  const root = createNode<Entry>()
+  const anyPath: Indexed<Entry>[] = []
+  for (const [index, entry] of entries.entries()) {
+    const indexed = { entry, index, accepts: compileAccepts(entry.match) }
+    if (entry.match.paths.length === 0) anyPath.push(indexed)
+    for (const pattern of entry.match.paths) insert(root, pattern, indexed)
+  }
+  if (entries.every(({ match }) => isEmptyMatch(match))) return () => entries
+
+  return (subject) => {
+    const found = new Set(anyPath)
+    collect(root, subject.target.path, found)
+    if (form === 'folded' && subject.target.folded !== subject.target.path) collect(root, subject.target.folded, found)
+    return [...found]
+      .filter(({ accepts }) => accepts(subject))
+      .sort((a, b) => a.index - b.index)
+      .map(({ entry }) => entry)
+  }
+}
+
+/** Whether a match accepts every request. */
+export function isEmptyMatch(match: Match): boolean {
+  const { paths, methods, hosts, headers } = match
+  return paths.length === 0 && methods.length === 0 && hosts.length === 0 && headers.length === 0
+}
+
+function createNode<Entry>(): Node<Entry> {
+  return { literal: new Map(), star: null, ends: [], globstars: [] }
+}
+
+function insert<Entry>(root: Node<Entry>, pattern: string, entry: Indexed<Entry>): void {
+  const segments = pattern.slice(1).split('/')
+  let node = root
+  for (const [i, segment] of segments.entries()) {
+    if (segment === '**') {
+      node.globstars.push({ entry, rest: segments.slice(i + 1) })
+      return
+    }
+    if (segment === '*') {
+      node.star ??= createNode()
+      node = node.star
+    } else {
+      let next = node.literal.get(segment)
+      if (next === undefined) {
+        next = createNode()
+        node.literal.set(segment, next)
+      }
+      node = next
+    }
+  }
+  node.ends.push(entry)
+}
+
+function collect<Entry>(root: Node<Entry>, path: string, found: Set<Indexed<Entry>>): void {
+  const segments = path.slice(1).split('/')
+  walk(root, segments, 0, found)
+}
+
+function walk<Entry>(node: Node<Entry>, segments: readonly string[], depth: number, found: Set<Indexed<Entry>>): void {
+  for (const { entry, rest } of node.globstars) {
+    if (segments.length - depth >= rest.length && endsWith(segments, rest)) found.add(entry)
+  }
+  if (depth === segments.length) {
+    for (const entry of node.ends) found.add(entry)
+    return
+  }
+  const next = node.literal.get(segments[depth]!)
+  if (next !== undefined) walk(next, segments, depth + 1, found)
+  if (node.star !== null && segments[depth] !== '') walk(node.star, segments, depth + 1, found)
+}
+
+function endsWith(segments: readonly string[], rest: readonly string[]): boolean {
+  const from = segments.length - rest.length
+  return rest.every((want, i) => (want === '*' ? segments[from + i] !== '' : want === segments[from + i]))
+}
+
+function compileAccepts({ methods, hosts, headers }: Match): (subject: MatchSubject) => boolean {
+  const tests: ((subject: MatchSubject) => boolean)[] = []
+  if (methods.length > 0) {
+    const wanted = new Set(methods)
+    // A HEAD asks for what a GET would answer: a limit on GET that let HEAD pass would be no limit.
+    if (wanted.has('GET')) wanted.add('HEAD')
+    tests.push(({ method }) => wanted.has(method))
+  }
+  if (hosts.length > 0) {
+    const exact = new Set(hosts.filter((host) => !host.startsWith('*.')))
+    const suffixes = hosts.filter((host) => host.startsWith('*.')).map((host) => host.slice(1))
+    tests.push(({ host }) => exact.has(host) || suffixes.some((suffix) => host.endsWith(suffix)))
+  }
+  for (const { name, value } of headers) {
+    const accepts = compileWildcard(value)
+    tests.push((subject) => {
+      const field = subject.headers[name]
+      return field !== undefined && accepts(Array.isArray(field) ? field.join(', ') : field)
+    })
+  }
+  return (subject) => tests.every((test) => test(subject))
+}
+
+/** Compiles a value with `*` for any run of characters; linear, each piece is looked for once from where the last ended. */
+export function compileWildcard(pattern: string): (text: string) => boolean {
+  const pieces = pattern.split('*')
+  if (pieces.length === 1) return (text) => text === pattern
+  const first = pieces[0]!
+  const last = pieces.at(-1)!
+  const middle = pieces.slice(1, -1)
+  return (text) => {
+    if (text.length < first.length + last.length || !text.startsWith(first) || !text.endsWith(last)) return false
+    let from = first.length
+    const end = text.length - last.length
+    for (const piece of middle) {
+      const at = text.indexOf(piece, from)
+      if (at === -1 || at + piece.length > end) return false
+      from = at + piece.length
+    }
+    return true
+  }
+}

@@ -1,0 +1,86 @@
+import { isSharedCacheable, limitMember, policyMember, seconds, upstreamMembers } from '../http/rate-fields.ts'
+import type { Decision, LimitOutcome } from '../limiter/decision.ts'
+import { bindingOf } from '../limiter/limiter.ts'
+import type { RefusePolicy } from '../policy/types.ts'
+
+/** The rate fields that a decision gives an answer, and the limits they name. */
+export type RateFields = {
+  readonly names: readonly string[]
+  readonly policy: string
+  readonly limit: string
+  /** Legacy fields, names and values in turn. */
+  readonly legacy: readonly string[]
+}
+
+/**
+ * The fields to show for a decision: RateLimit-Policy names each limit that applied and shows, RateLimit the binding one
+ * of them; null where none shows. `retryAfter` (seconds) caps the time to the next token.
+ */
+export function rateFields(
+  decision: Decision,
+  style: RefusePolicy['legacyHeaders'],
+  epochMs: number,
+  retryAfter: number | null,
+): RateFields | null {
+  const shown = decision.outcomes.filter(isShown)
+  const binding = decision.binding !== null && isShown(decision.binding) ? decision.binding : bindingOf(shown)
+  if (binding === null) return null
+  const { limit } = binding.plan
+  const resetSeconds = Math.min(seconds(binding.nextUs), retryAfter ?? Number.POSITIVE_INFINITY)
+  return {
+    names: shown.map(({ plan }) => plan.limit.name),
+    policy: shown.map(({ plan }) => policyMember(plan.limit.name, plan.limit.burst, plan.windowSeconds)).join(', '),
+    limit: limitMember(limit.name, binding.remaining, resetSeconds),
+    legacy: style === 'off' ? [] : legacyFields(binding, style, epochMs),
+  }
+}
+
+/** Adds the rate fields to an upstream's answer (names and values in turn), after its own members. */
+export function addRateFields(
+  fields: readonly string[],
+  rate: RateFields,
+  method: string,
+  isAuthorized: boolean,
+): string[] {
+  const kept: string[] = []
+  const upstream = { policy: '', limit: '' }
+  let cacheControl = ''
+  let hasExpires = false
+  let hasLastModified = false
+  const hasLegacy = rate.legacy.length > 0
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!.toLowerCase()
+    const value = fields[i + 1]!
+    if (name === 'ratelimit') upstream.limit = join(upstream.limit, value)
+    else if (name === 'ratelimit-policy') upstream.policy = join(upstream.policy, value)
+    else if (!hasLegacy || !name.startsWith('x-ratelimit-')) kept.push(fields[i]!, value)
+    if (name === 'cache-control') cacheControl = join(cacheControl, value)
+    else if (name === 'expires') hasExpires = true
+    else if (name === 'last-modified') hasLastModified = true
+  }
+  if (isSharedCacheable(method, isAuthorized, { cacheControl, hasExpires, hasLastModified })) return [...fields]
+  kept.push('RateLimit-Policy', join(upstreamMembers(upstream.policy, rate.names), rate.policy))
+  kept.push('RateLimit', join(upstreamMembers(upstream.limit, rate.names), rate.limit), ...rate.legacy)
+  return kept
+}
+
+function legacyFields(binding: LimitOutcome, style: 'epoch' | 'delta', epochMs: number): string[] {
+  const delta = seconds(Math.max(binding.waitUs, binding.nextUs))
+  const reset = style === 'epoch' ? Math.ceil(epochMs / 1000) + delta : delta
+  return [
+    'X-RateLimit-Limit',
+    String(binding.plan.limit.burst),
+    'X-RateLimit-Remaining',
+    String(binding.remaining),
+    'X-RateLimit-Reset',
+    String(reset),
+  ]
+}
+
+function isShown({ plan, outcome }: LimitOutcome): boolean {
+  return plan.limit.headers && plan.limit.mode === 'enforce' && outcome !== 'would_limit'
+}
+
+function join(first: string, second: string): string {
+  return first === '' ? second : `${first}, ${second}`
+}

@@ -1,0 +1,80 @@
+import type { Identity } from '../identity/identity.ts'
+import type { Decision } from '../limiter/decision.ts'
+import type { Logger } from '../log.ts'
+import { codeLabel, type Metrics, type RequestOutcome } from '../metrics/metrics.ts'
+import type { LogPolicy } from '../policy/types.ts'
+
+/** What is known of a request once it is over: the one source of its metrics and its log lines. */
+export type Finished = {
+  readonly requestId: string
+  readonly traceId: string | null
+  readonly route: string
+  readonly method: string
+  readonly outcome: RequestOutcome
+  /** Null where no answer was begun. */
+  readonly status: number | null
+  readonly identity: Identity | null
+  readonly decision: Decision | null
+  readonly denied: string | null
+  readonly policyHash: string
+  readonly totalUs: number
+  readonly decisionUs: number
+  readonly upstreamUs: number | null
+}
+
+/** Counts a finished request, once. */
+export function countRequest(metrics: Metrics, finished: Finished): void {
+  const { route, outcome, status, decision, identity } = finished
+  metrics.requests.inc({ route, outcome })
+  if (status !== null) metrics.responses.inc({ route, code: codeLabel(status) })
+  metrics.requestSeconds.observe({ outcome }, finished.totalUs / 1e6)
+  if (finished.upstreamUs !== null) metrics.upstreamSeconds.observe(finished.upstreamUs / 1e6)
+  if (identity !== null) metrics.identities.inc({ tier: identity.tier })
+  if (decision === null) return
+  metrics.decisionSeconds.observe({ path: decision.path }, finished.decisionUs / 1e6)
+  for (const { plan, outcome: said } of decision.outcomes) {
+    metrics.limitDecisions.inc({ limit: plan.limit.name, outcome: said })
+  }
+}
+
+/** Writes a finished request's access line, and a record of the decision where a limit refused or would have. */
+export function logRequest(log: Logger, policy: LogPolicy, finished: Finished, random: () => number): void {
+  const { requestId, traceId, route, identity, decision, outcome } = finished
+  const limits = decision === null ? [] : decision.outcomes.filter((said) => said.outcome !== 'allowed')
+  const context = {
+    request_id: requestId,
+    ...(traceId === null ? {} : { trace_id: traceId }),
+    route,
+    ...(identity === null ? {} : { key: identity.id, tier: identity.tier }),
+    ...(identity !== null && policy.clientAddress ? { client_address: identity.network.address } : {}),
+  }
+  if (decision !== null && (limits.length > 0 || decision.verdict !== 'allowed')) {
+    log.info(
+      {
+        ...context,
+        verdict: decision.verdict,
+        limits: decision.outcomes.map(({ plan, outcome: said }) => ({ limit: plan.limit.name, outcome: said })),
+        binding: decision.binding?.plan.limit.name ?? null,
+        wait_ms: Math.ceil(Math.max(0, ...limits.map(({ waitUs }) => waitUs)) / 1000),
+        path: decision.path,
+        policy: finished.policyHash,
+      },
+      decision.verdict === 'allowed' ? 'would limit' : 'refused',
+    )
+  }
+  const isForwarded = outcome === 'forwarded' || outcome === 'exempt'
+  if (policy.access === 'off' || (policy.access === 'refused' && isForwarded)) return
+  if (isForwarded && policy.sample < 1 && random() >= policy.sample) return
+  log.info(
+    {
+      ...context,
+      method: finished.method,
+      outcome,
+      ...(finished.denied === null ? {} : { denied_by: finished.denied }),
+      status: finished.status,
+      duration_ms: Math.round(finished.totalUs / 10) / 100,
+      ...(finished.upstreamUs === null ? {} : { upstream_ms: Math.round(finished.upstreamUs / 10) / 100 }),
+    },
+    'request',
+  )
+}

@@ -1,0 +1,40 @@
+import type { ServerResponse } from 'node:http'
+import { PROBLEM_TYPE, type Problem, problemBody } from '../http/problem.ts'
+
+export type OwnAnswer = {
+  readonly problem: Problem
+  /** Further fields, names and values in turn. */
+  readonly fields?: readonly string[]
+  /** Replaces the problem document. */
+  readonly body?: { readonly text: string; readonly type: string } | null
+}
+
+export type OwnAnswerContext = {
+  readonly method: string
+  readonly requestId: string
+  /** Names and values in turn, so that a page of another origin may read the answer. */
+  readonly cors: readonly string[]
+  /** The client may still be sending a body that nobody will read: close, so that it is not taken for the next request. */
+  readonly close: boolean
+}
+
+/** Answers in Sluice's own name: a problem document that no cache keeps. Does nothing when an answer has begun. */
+export function sendOwnAnswer(response: ServerResponse, answer: OwnAnswer, context: OwnAnswerContext): void {
+  if (response.headersSent || response.destroyed) return
+  const { problem, fields = [], body } = answer
+  const text = body?.text ?? problemBody({ ...problem, request_id: context.requestId })
+  response.writeHead(problem.status, [
+    'Content-Type',
+    body?.type ?? PROBLEM_TYPE,
+    'Content-Length',
+    String(Buffer.byteLength(text)),
+    'Cache-Control',
+    'no-store',
+    'X-Request-Id',
+    context.requestId,
+    ...fields,
+    ...context.cors,
+    ...(context.close ? ['Connection', 'close'] : []),
+  ])
+  response.end(context.method === 'HEAD' ? undefined : text)
+}

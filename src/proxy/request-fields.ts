@@ -1,0 +1,77 @@
+import type { Facts } from '../http/facts.ts'
+import { isHopByHop, nominatedFields } from '../http/hop-by-hop.ts'
+
+export type RequestFieldsOptions = {
+  /** The address of the peer on the connection, or undefined where it has gone. */
+  readonly peer: string | undefined
+  readonly isPeerTrusted: boolean
+  /** Field that carries the client's address besides the standard ones; lower case. */
+  readonly addressField: string | null
+  readonly host: string
+  readonly requestId: string
+  /** This proxy's name in Via. */
+  readonly via: string
+}
+
+/** Fields that say through whom a request came. From a peer that is not trusted they are lies at best. */
+const FORWARDING = new Set(['forwarded', 'x-real-ip', 'x-client-cert'])
+/** Written anew below. */
+const REPLACED = new Set([
+  'host',
+  'via',
+  'x-request-id',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'expect',
+])
+/** Security fields whose underscored twin some upstreams (CGI, WSGI) read as the same field. */
+const TWINNED = new Set([...FORWARDING, ...REPLACED, 'content-length', 'transfer-encoding', 'authorization', 'cookie'])
+
+/**
+ * The fields to send upstream, names and values in turn: the client's as received (order, case, duplicates), without what
+ * ends at this hop and without what an untrusted peer says of others; then ours.
+ */
+export function requestFields(facts: Facts, options: RequestFieldsOptions): string[] {
+  const { rawHeaders, names, headers } = facts
+  const nominated = nominatedFields(headers.connection)
+  const fields: string[] = ['Host', options.host]
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i]!
+    if (isHopByHop(name) || REPLACED.has(name)) continue
+    if (!options.isPeerTrusted && isForwarding(name, options.addressField)) continue
+    if (nominated?.has(name)) continue
+    if (name.includes('_') && isTwin(name, options.addressField)) continue
+    fields.push(rawHeaders[2 * i]!, rawHeaders[2 * i + 1]!)
+  }
+  const trusted = options.isPeerTrusted ? headers : {}
+  const peer = options.peer ?? 'unknown'
+  const via = `${facts.httpVersion} ${options.via}`
+  fields.push(
+    'Via',
+    headers.via === undefined ? via : `${headers.via}, ${via}`,
+    'X-Forwarded-For',
+    trusted['x-forwarded-for'] === undefined ? peer : `${trusted['x-forwarded-for']}, ${peer}`,
+    'X-Forwarded-Proto',
+    single(trusted['x-forwarded-proto']) ?? 'http',
+    'X-Forwarded-Host',
+    single(trusted['x-forwarded-host']) ?? facts.authority,
+    'X-Request-Id',
+    options.requestId,
+  )
+  return fields
+}
+
+/** Whether a field (lower-case name) speaks of who the client is or came through. */
+export function isForwarding(name: string, addressField: string | null): boolean {
+  return name.startsWith('x-forwarded-') || FORWARDING.has(name) || name === addressField
+}
+
+function isTwin(name: string, addressField: string | null): boolean {
+  const hyphenated = name.replaceAll('_', '-')
+  return TWINNED.has(hyphenated) || isForwarding(hyphenated, addressField)
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.at(-1) : value
+}

@@ -1,0 +1,91 @@
+import { compileCors } from '../http/cors.ts'
+import type { Facts } from '../http/facts.ts'
+import { type Address, compileCidrs } from '../identity/address.ts'
+import { compileClientAddress } from '../identity/client-address.ts'
+import { compileIdentify } from '../identity/identify.ts'
+import { createKeyring } from '../identity/keyring.ts'
+import { type LimitPlan, planLimit } from '../limiter/plan.ts'
+import { compileMatch, isEmptyMatch } from '../policy/match.ts'
+import type { DenyEntry, ExemptEntry, Policy } from '../policy/types.ts'
+
+/** What the policy says of one request before anybody is counted. */
+export type Ruling =
+  | { readonly kind: 'deny'; readonly entry: DenyEntry; readonly route: string }
+  | { readonly kind: 'exempt'; readonly route: string }
+  | { readonly kind: 'limit'; readonly plans: readonly LimitPlan[]; readonly route: string }
+
+/** A policy compiled for use: everything that can be worked out before a request comes. */
+export type Rules = ReturnType<typeof compileRules>
+
+/** Route names beyond these share the label `other`, so that a policy of any size has bounded metrics. */
+const MAX_ROUTES = 100
+
+/** Compiles a policy. A reload compiles the new one and swaps it in whole; requests under way keep theirs. */
+export function compileRules(policy: Policy) {
+  const expectedInstances = policy.store.kind === 'redis' ? policy.store.expectedInstances : 1
+  const plans = policy.limits.map((limit) => planLimit(limit, expectedInstances))
+  const deny = compileEntries(policy.deny, 'folded')
+  const exempt = compileEntries(policy.exempt, 'strict')
+  const matchLimits = compileMatch(plans, 'folded')
+  const routes = routeNames(policy)
+
+  function routeOf(name: string | undefined): string {
+    if (name === undefined) return 'default'
+    return routes.has(name) ? name : 'other'
+  }
+
+  /** Deny beats exempt, exempt beats limits. */
+  function rule(facts: Facts, address: Address): Ruling {
+    const denied = deny(facts, address)
+    if (denied !== undefined) {
+      return { kind: 'deny', entry: denied, route: routeOf(isEmptyMatch(denied.match) ? undefined : denied.name) }
+    }
+    if (policy.exemptPreflight && isPreflight(facts)) return { kind: 'exempt', route: 'default' }
+    const exempted = exempt(facts, address)
+    if (exempted !== undefined) {
+      return { kind: 'exempt', route: routeOf(isEmptyMatch(exempted.match) ? undefined : exempted.name) }
+    }
+    const matched = matchLimits(facts)
+    const named = matched.find((plan) => !isEmptyMatch(plan.match))
+    return { kind: 'limit', plans: matched, route: routeOf(named?.limit.name) }
+  }
+
+  return {
+    policy,
+    plans,
+    rule,
+    /** Every value that the route label can take. */
+    routes: [...routes, 'default', 'other'],
+    clientAddress: compileClientAddress(policy.identity.trustedProxies, policy.identity.clientAddress),
+    identify: compileIdentify(policy.identity, createKeyring(policy.identity.secrets)),
+    cors: compileCors(policy.refuse.cors.origins),
+    /** The single field that trusted peers give the client's address in, lower case; null where it is a standard one. */
+    addressField: policy.identity.clientAddress.kind === 'header' ? policy.identity.clientAddress.header : null,
+    /** Fields that a client may send once only, so that what is keyed is what is forwarded. */
+    singleFields: policy.identity.apiKeys === null ? [] : [policy.identity.apiKeys.header],
+  }
+}
+
+/** The first entry that names the address (or none) and matches the request, and whose time has not passed. */
+function compileEntries<Entry extends ExemptEntry>(
+  entries: readonly Entry[],
+  form: 'strict' | 'folded',
+): (facts: Facts, address: Address) => Entry | undefined {
+  if (entries.length === 0) return () => undefined
+  const match = compileMatch(entries, form)
+  const tests = new Map(entries.map((entry) => [entry, compileCidrs(entry.cidr)]))
+  return (facts, address) =>
+    match(facts).find(
+      (entry) =>
+        (entry.cidr.length === 0 || tests.get(entry)!(address)) && (entry.until === null || Date.now() < entry.until),
+    )
+}
+
+function isPreflight({ method, headers }: Facts): boolean {
+  return method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined
+}
+
+function routeNames({ exempt, deny, limits }: Policy): ReadonlySet<string> {
+  const names = [...exempt, ...deny, ...limits].filter(({ match }) => !isEmptyMatch(match)).map(({ name }) => name)
+  return new Set([...new Set(names)].slice(0, MAX_ROUTES))
+}

@@ -1,0 +1,354 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../clock.ts'
+import { type Facts, isRefusal, readFacts } from '../http/facts.ts'
+import { PROBLEM_TYPE, problemBody } from '../http/problem.ts'
+import type { ClientAddress } from '../identity/client-address.ts'
+import type { Identity } from '../identity/identity.ts'
+import type { Decision } from '../limiter/decision.ts'
+import type { Limiter } from '../limiter/limiter.ts'
+import type { Logger } from '../log.ts'
+import type { Metrics, RequestOutcome } from '../metrics/metrics.ts'
+import type { DenyEntry, Policy } from '../policy/types.ts'
+import { addRateFields, rateFields } from './answer-fields.ts'
+import { createForwarder, type ForwardFailure } from './forward.ts'
+import { refusalAnswer } from './limited-answer.ts'
+import { countRequest, logRequest } from './observe.ts'
+import { type OwnAnswer, sendOwnAnswer } from './own-answer.ts'
+import { isForwarding, requestFields } from './request-fields.ts'
+import { compileRules, type Rules } from './rules.ts'
+import { createUpgrader } from './upgrade.ts'
+
+export type ProxyOptions = {
+  readonly policy: Policy
+  readonly limiter: Limiter
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+export type Proxy = {
+  readonly server: Server
+  /** Puts a new policy in force for the requests that begin from now on. Listeners and the upstream stay as they are. */
+  use(policy: Policy): void
+  /** Ends the upgraded connections, which the server itself no longer knows. */
+  cutTunnels(): void
+  /** Ends the tunnels and the connections to the upstream. The server is the caller's to close. */
+  close(): Promise<void>
+}
+
+/** A request on its way through the steps. What is known grows from step to step; at its end it is observed once. */
+type Exchange = {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly tunnel: { readonly socket: Duplex; readonly head: Buffer } | null
+  readonly rules: Rules
+  readonly startUs: number
+  requestId: string
+  facts: Facts | null
+  route: string
+  identity: Identity | null
+  decision: Decision | null
+  decisionUs: number
+  /** What it comes to if nothing goes wrong from here on; null while that is open. */
+  outcome: RequestOutcome | null
+  denied: string | null
+  sentUs: number
+  upstreamUs: number | null
+  isTunnelOpen: boolean
+  isFinished: boolean
+}
+
+/** A body longer than this, or of unknown length, is not worth reading to keep a refused client's connection. */
+const MAX_DRAINED_BYTES = 64 * 1024
+
+/**
+ * The proxied port: each request goes through the steps of `run`, in their order (docs/2-how-it-works.md). The decision is
+ * taken before the body is read, and synchronously where the limiter can.
+ */
+export function createProxy(options: ProxyOptions): Proxy {
+  const { limiter, metrics, log, clock, random } = options
+  const { server: settings, upstream } = options.policy
+  const forwarder = createForwarder(upstream)
+  const upgrader = createUpgrader(upstream)
+  const upstreamHost = new URL(upstream.url).host
+  // One name an instance: a request that bears it has been here before (RFC 9110 section 7.6.3).
+  const via = `sluice-${randomBytes(4).toString('hex')}`
+  let rules = compileRules(options.policy)
+
+  function run(exchange: Exchange): void {
+    const { request, rules } = exchange
+    const facts = readFacts(request, { maxHeaders: settings.maxHeaders, singleFields: rules.singleFields })
+    if (isRefusal(facts)) return refuse(exchange, 'error', { problem: facts, fields: allowField(facts.status) })
+    exchange.facts = facts
+    const client = rules.clientAddress(request.socket.remoteAddress, facts.headers)
+    if (client.isPeerTrusted) exchange.requestId = readRequestId(facts.headers['x-request-id']) ?? exchange.requestId
+    else if (facts.names.some((name) => isForwarding(name, rules.addressField))) metrics.untrustedForwarding.inc()
+    if (facts.headers.via?.includes(via)) return refuse(exchange, 'error', LOOP)
+
+    const ruling = rules.rule(facts, client.address)
+    exchange.route = ruling.route
+    if (ruling.kind === 'deny' && rules.policy.mode === 'enforce') return deny(exchange, ruling.entry)
+    if (ruling.kind === 'exempt') return forward(exchange, client, 'exempt')
+    if (ruling.kind === 'deny' || ruling.plans.length === 0) return forward(exchange, client, 'forwarded')
+
+    const { identify, policy } = rules
+    exchange.identity = identify.identity(identify.network(client.address), facts.headers)
+    const decidingUs = clock.nowUs()
+    const decision = limiter.decide(exchange.identity, ruling.plans, policy.mode)
+    if (!(decision instanceof Promise)) return conclude(exchange, client, decision, decidingUs)
+    decision
+      .then((later) => conclude(exchange, client, later, decidingUs))
+      .catch((cause: unknown) => fault(exchange, cause))
+  }
+
+  function conclude(exchange: Exchange, client: ClientAddress, decision: Decision, decidingUs: number): void {
+    exchange.decision = decision
+    exchange.decisionUs = clock.nowUs() - decidingUs
+    // The client may have gone while the store was asked; what it was charged stays charged.
+    if (exchange.isFinished) return
+    if (decision.verdict === 'allowed') return forward(exchange, client, 'forwarded')
+    const refusal = refusalAnswer(decision, exchange.rules.policy.refuse, random, Date.now())
+    refuse(exchange, OUTCOMES[decision.verdict], refusal)
+  }
+
+  function deny(exchange: Exchange, entry: DenyEntry): void {
+    exchange.denied = entry.name
+    refuse(exchange, 'denied', { problem: { status: entry.status, detail: 'This client is not served here.' } })
+  }
+
+  function forward(exchange: Exchange, client: ClientAddress, outcome: RequestOutcome): void {
+    const { request, response, tunnel, rules } = exchange
+    const facts = exchange.facts!
+    exchange.outcome = outcome
+    exchange.sentUs = clock.nowUs()
+    const hop = {
+      request,
+      response,
+      method: facts.method,
+      path: facts.target.path + facts.target.query,
+      fields: requestFields(facts, {
+        peer: request.socket.remoteAddress,
+        isPeerTrusted: client.isPeerTrusted,
+        addressField: rules.addressField,
+        host: upstream.preserveHost && facts.authority !== '' ? facts.authority : upstreamHost,
+        requestId: exchange.requestId,
+        via,
+      }),
+      onAnswer: (_: number, fields: string[]) => answerFields(exchange, fields),
+      onFailure: (failure: ForwardFailure) => failed(exchange, failure),
+    }
+    if (tunnel !== null) {
+      const { socket, head } = tunnel
+      upgrader.upgrade({ ...hop, socket, head, onOpen: () => opened(exchange), onClose: () => metrics.upgrades.dec() })
+      return
+    }
+    if (facts.expectsContinue) response.writeContinue()
+    forwarder.forward({ ...hop, hasBody: facts.hasBody })
+  }
+
+  function answerFields(exchange: Exchange, fields: string[]): string[] {
+    exchange.upstreamUs = clock.nowUs() - exchange.sentUs
+    const { decision, rules } = exchange
+    const { method, headers } = exchange.facts!
+    const rate = decision && rateFields(decision, rules.policy.refuse.legacyHeaders, Date.now(), null)
+    const answered = rate ? addRateFields(fields, rate, method, headers.authorization !== undefined) : fields
+    answered.push('Via', `1.1 ${via}`)
+    return answered
+  }
+
+  function failed(exchange: Exchange, failure: ForwardFailure): void {
+    const { status, error, detail, cause } = failure
+    log.warn({ request_id: exchange.requestId, status, error, cause: String(cause) }, 'upstream failed')
+    exchange.outcome = 'error'
+    // Half an answer must not look whole: cut the connection.
+    if (exchange.response.headersSent) return void exchange.response.destroy()
+    const fields = ['Proxy-Status', `sluice; error=${error}`]
+    if (status === 503) fields.push('Retry-After', '1')
+    refuse(exchange, 'error', { problem: { status, detail }, fields })
+  }
+
+  /** Answers in our own name. */
+  function refuse(exchange: Exchange, outcome: RequestOutcome, answer: OwnAnswer): void {
+    const { request, response, facts, rules, requestId, tunnel } = exchange
+    exchange.outcome = outcome
+    const method = request.method ?? ''
+    const close = tunnel !== null || facts === null || isBodyTooLong(facts)
+    sendOwnAnswer(response, answer, { method, requestId, cors: rules.cors(request.headers.origin), close })
+  }
+
+  function opened(exchange: Exchange): void {
+    exchange.isTunnelOpen = true
+    metrics.inflight.dec()
+    metrics.upgrades.inc()
+  }
+
+  /** What must never happen has: the request is answered, the process goes on. */
+  function fault(exchange: Exchange, cause: unknown): void {
+    log.error({ request_id: exchange.requestId, err: cause }, 'a request failed inside the proxy')
+    if (exchange.response.headersSent) exchange.response.destroy()
+    else refuse(exchange, 'error', { problem: { status: 500, detail: 'The proxy failed on this request.' } })
+  }
+
+  function finish(exchange: Exchange): void {
+    if (exchange.isFinished) return
+    exchange.isFinished = true
+    if (!exchange.isTunnelOpen) metrics.inflight.dec()
+    const { request, response, identity, decision, facts } = exchange
+    const isWhole = exchange.isTunnelOpen || response.writableFinished || exchange.outcome === 'error'
+    const finished = {
+      requestId: exchange.requestId,
+      traceId: readTraceId(request.headers.traceparent),
+      route: exchange.route,
+      method: facts?.method ?? request.method ?? '',
+      outcome: isWhole ? (exchange.outcome ?? 'aborted') : 'aborted',
+      status: exchange.isTunnelOpen ? 101 : response.headersSent ? response.statusCode : null,
+      identity,
+      decision,
+      denied: exchange.denied,
+      policyHash: exchange.rules.policy.hash,
+      totalUs: clock.nowUs() - exchange.startUs,
+      decisionUs: exchange.decisionUs,
+      upstreamUs: exchange.upstreamUs,
+    } as const
+    countRequest(metrics, finished)
+    logRequest(log, exchange.rules.policy.log, finished, random)
+  }
+
+  function accept(request: IncomingMessage, response: ServerResponse, tunnel: Exchange['tunnel'] = null): void {
+    const exchange: Exchange = {
+      request,
+      response,
+      tunnel,
+      rules,
+      startUs: clock.nowUs(),
+      requestId: randomUUID(),
+      facts: null,
+      route: 'default',
+      identity: null,
+      decision: null,
+      decisionUs: 0,
+      outcome: null,
+      denied: null,
+      sentUs: 0,
+      upstreamUs: null,
+      isTunnelOpen: false,
+      isFinished: false,
+    }
+    metrics.inflight.inc()
+    const connection = tunnel === null ? response : tunnel.socket
+    connection.once('close', () => finish(exchange))
+    try {
+      run(exchange)
+    } catch (cause) {
+      fault(exchange, cause)
+    }
+  }
+
+  const server = createServer({
+    maxHeaderSize: settings.maxHeaderBytes,
+    headersTimeout: settings.headerTimeout,
+    requestTimeout: settings.requestTimeout,
+    keepAliveTimeout: settings.keepAliveTimeout,
+    connectionsCheckingInterval: Math.min(30_000, Math.max(100, settings.headerTimeout / 4)),
+    // Both are refused by us, with a problem document, instead of with an empty 400 or by silently dropping fields.
+    requireHostHeader: false,
+    insecureHTTPParser: false,
+  })
+  server.maxHeadersCount = 0
+  server.maxConnections = settings.maxConnections
+  server.on('request', (request, response) => accept(request, response))
+  // The decision, not the arrival, invites the body: `forward` sends 100 Continue.
+  server.on('checkContinue', (request, response) => accept(request, response))
+  server.on('checkExpectation', (request, response) => accept(request, response))
+  server.on('connect', (request, socket) => accept(request, standInResponse(request, socket)))
+  server.on('upgrade', (request, socket, head) => {
+    const response = standInResponse(request, socket)
+    accept(request, response, isWebSocket(request) ? { socket, head } : null)
+  })
+  server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
+    const status = CLIENT_ERRORS[cause.code ?? ''] ?? 400
+    metrics.requests.inc({ route: 'default', outcome: 'error' })
+    metrics.responses.inc({ route: 'default', code: String(status) })
+    refuseRaw(socket, status)
+  })
+
+  return {
+    server,
+    use(policy) {
+      rules = compileRules(policy)
+    },
+    cutTunnels: () => upgrader.close(),
+    async close() {
+      upgrader.close()
+      await forwarder.close()
+    },
+  }
+}
+
+const LOOP: OwnAnswer = { problem: { status: 508, detail: 'The request has come through this proxy before.' } }
+
+const OUTCOMES = { limited: 'limited', missing: 'denied', unavailable: 'error' } as const
+
+/** Node's codes for what its parser refuses. */
+const CLIENT_ERRORS: Record<string, number> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+}
+
+/** Answers what could not be parsed into a request, and closes: where the next one would begin nobody knows. */
+function refuseRaw(socket: Duplex, status: number): void {
+  const isAnswering = (socket as Duplex & { _httpMessage?: unknown })._httpMessage != null
+  if (!socket.writable || isAnswering) return void socket.destroy()
+  const body = problemBody({ status, detail: 'The request is not well-formed HTTP, or did not arrive in time.' })
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Cache-Control: no-store',
+    'Connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+}
+
+/** A response for a connection that node has already detached from its server, as it does for upgrades and CONNECT. */
+function standInResponse(request: IncomingMessage, socket: Duplex): ServerResponse {
+  const response = new ServerResponse(request)
+  response.shouldKeepAlive = false
+  response.assignSocket(socket as Socket)
+  response.once('finish', () => {
+    response.detachSocket(socket as Socket)
+    socket.end()
+  })
+  socket.on('error', () => socket.destroy())
+  socket.once('close', () => response.destroy())
+  return response
+}
+
+function isWebSocket({ method, headers }: IncomingMessage): boolean {
+  return method === 'GET' && headers.upgrade?.trim().toLowerCase() === 'websocket'
+}
+
+function isBodyTooLong({ hasBody, expectsContinue, headers }: Facts): boolean {
+  if (!hasBody) return false
+  return expectsContinue || !(Number(headers['content-length']) <= MAX_DRAINED_BYTES)
+}
+
+function allowField(status: number): string[] {
+  return status === 405 ? ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'] : []
+}
+
+/** A trusted peer's request id, where it is one that may stand in a log line and a field. */
+function readRequestId(field: string | string[] | undefined): string | null {
+  return typeof field === 'string' && /^[\w\-.:+/=]{1,128}$/.test(field) ? field : null
+}
+
+/** The trace id of a traceparent field (W3C Trace Context). */
+function readTraceId(field: string | string[] | undefined): string | null {
+  if (typeof field !== 'string') return null
+  return /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(field)?.[1] ?? null
+}

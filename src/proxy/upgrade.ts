@@ -1,0 +1,151 @@
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import httpProxy from 'http-proxy'
+import { isHopByHop } from '../http/hop-by-hop.ts'
+import type { UpstreamPolicy } from '../policy/types.ts'
+import type { ForwardFailure } from './forward.ts'
+
+export type UpgradeOptions = {
+  readonly request: IncomingMessage
+  readonly socket: Duplex
+  readonly head: Buffer
+  /** Stands for the answer while there is no tunnel: a refusing upstream's, or our own. */
+  readonly response: ServerResponse
+  /** Path and query. */
+  readonly path: string
+  /** End-to-end fields, names and values in turn. */
+  readonly fields: readonly string[]
+  /** Given the upstream's status and end-to-end fields (names and values in turn), gives the fields to answer with. */
+  readonly onAnswer: (status: number, fields: string[]) => string[]
+  readonly onFailure: (failure: ForwardFailure) => void
+  /** The tunnel is open, or has ended. */
+  readonly onOpen: () => void
+  readonly onClose: () => void
+}
+
+export type Upgrader = {
+  upgrade(options: UpgradeOptions): void
+  /** Cuts the open tunnels. */
+  close(): void
+}
+
+/**
+ * Tunnels upgraded connections (RFC 9110 section 7.8, RFC 6455) by http-proxy's `ws`, behind guards for what it leaves
+ * open: it listens for no error of the client's socket before the tunnel stands, sets no timer, forgets the upstream
+ * request when the client goes, and passes a refusing upstream's answer on without its framing.
+ */
+export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
+  const proxy = httpProxy.createProxyServer({ target: upstream.url, changeOrigin: false, xfwd: false })
+  const open = new Set<Duplex>()
+  // http-proxy emits on itself what has no callback; without a listener that would end the process.
+  proxy.on('error', () => {})
+
+  function upgrade(options: UpgradeOptions): void {
+    const { request, socket, head } = options
+    if (open.size >= upstream.maxStreams) {
+      const detail = `All ${upstream.maxStreams} upgraded connections are in use.`
+      return options.onFailure({ status: 503, error: 'connection_limit_reached', detail, cause: null })
+    }
+    open.add(socket)
+    socket.on('error', () => socket.destroy())
+    socket.once('close', () => open.delete(socket))
+    request.headers = headersOf([...options.fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket'])
+    const exchange = guard(options, upstream)
+    const onRequest = (upstreamRequest: ClientRequest, from: IncomingMessage) => {
+      if (from === request) exchange.begin(upstreamRequest)
+    }
+    proxy.on('proxyReqWs', onRequest)
+    proxy.ws(request, socket, head, {}, (cause) => exchange.fail(cause))
+    proxy.off('proxyReqWs', onRequest)
+  }
+
+  return {
+    upgrade,
+    close() {
+      for (const socket of open) socket.destroy()
+      proxy.close()
+    },
+  }
+}
+
+/** The guards around one upgrade: a handshake timer, then an idle timer; either side's end is the other's. */
+function guard(options: UpgradeOptions, upstream: UpstreamPolicy) {
+  const { response } = options
+  const socket = options.socket as Socket
+  let handshake: NodeJS.Timeout | undefined
+  let isSettled = false
+
+  function begin(upstreamRequest: ClientRequest): void {
+    // http-proxy joins and normalises the path; it is to be forwarded as it was decided on.
+    upstreamRequest.path = options.path
+    handshake = setTimeout(() => {
+      const detail = 'The upstream did not answer the upgrade in time.'
+      settle({ status: 504, error: 'http_response_timeout', detail, cause: null })
+      upstreamRequest.destroy()
+    }, upstream.responseTimeout)
+    socket.once('close', () => {
+      clearTimeout(handshake)
+      isSettled = true
+      upstreamRequest.destroy()
+    })
+    upstreamRequest.prependListener('response', refused)
+    upstreamRequest.prependListener('upgrade', opened)
+  }
+
+  function refused(answer: IncomingMessage & { upgrade?: boolean }): void {
+    clearTimeout(handshake)
+    isSettled = true
+    // Keeps http-proxy from writing the answer itself: its head would name a framing that the decoded body has not.
+    answer.upgrade = true
+    const status = answer.statusCode ?? 502
+    response.writeHead(status, [...options.onAnswer(status, endToEnd(answer)), 'Connection', 'close'])
+    answer.on('error', () => socket.destroy())
+    answer.pipe(response)
+  }
+
+  function opened(answer: IncomingMessage, upstreamSocket: Socket): void {
+    clearTimeout(handshake)
+    isSettled = true
+    // http-proxy writes the answer's head from here; ours go beside the handshake's own fields.
+    const fields = options.onAnswer(101, endToEnd(answer))
+    for (let i = 0; i < fields.length; i += 2) answer.headers[fields[i]!.toLowerCase()] ??= fields[i + 1]!
+    options.onOpen()
+    socket.once('close', options.onClose)
+    socket.once('close', () => upstreamSocket.destroy())
+    upstreamSocket.once('close', () => socket.destroy())
+    // Every byte of the tunnel, either way, is read from or written to the client's socket: one timer sees both.
+    socket.setTimeout(upstream.idleTimeout, () => socket.destroy())
+  }
+
+  function fail(cause: unknown): void {
+    const detail = 'The upstream cannot be reached.'
+    settle({ status: 502, error: 'destination_unavailable', detail, cause })
+  }
+
+  function settle(failure: ForwardFailure): void {
+    clearTimeout(handshake)
+    if (isSettled) return
+    isSettled = true
+    options.onFailure(failure)
+  }
+
+  return { begin, fail }
+}
+
+/** An answer's end-to-end fields, names and values in turn. */
+function endToEnd({ rawHeaders }: IncomingMessage): string[] {
+  return rawHeaders.filter((_, i) => !isHopByHop(rawHeaders[i - (i % 2)]!.toLowerCase()))
+}
+
+/** Fields as the object that http-proxy reads: lower-case names, repeated ones joined, cookies by their own rule. */
+function headersOf(fields: readonly string[]): Record<string, string> {
+  const headers: Record<string, string> = Object.create(null)
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!.toLowerCase()
+    const before = headers[name]
+    const separator = name === 'cookie' ? '; ' : ', '
+    headers[name] = before === undefined ? fields[i + 1]! : before + separator + fields[i + 1]!
+  }
+  return headers
+}

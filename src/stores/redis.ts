@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs'
+import { Redis } from 'ioredis'
+import { SluiceError } from '../errors.ts'
+import type { Debit, SharedStore } from '../limiter/store.ts'
+
+export type RedisStoreOptions = {
+  /** `redis://[user[:password]@]host[:port][/db]` */
+  readonly url: string
+  readonly password: string | null
+  /** Begins every key. */
+  readonly keyPrefix: string
+  /** Milliseconds a new connection may take. */
+  readonly connectTimeout: number
+  /** Microseconds instead of Redis's own TIME, for tests that hold this store and the memory store equal. */
+  readonly nowUs?: () => number
+  /** Called with each connection error, which also shows as failing calls. */
+  readonly onError?: (cause: Error) => void
+}
+
+type ChargeCommand = { chargeBuckets(keyCount: number, ...keysAndArgs: (string | number)[]): Promise<number[]> }
+
+/**
+ * Keeps the buckets in Redis, where several instances share them: one script call a request, on Redis's clock.
+ * A key is `<prefix>{<tag>}<bucket name>:<id>`, so the keys of one network share a slot of a cluster.
+ *
+ * Starting while Redis is away works: calls reject at once (nothing queues up in the client) until it is there.
+ */
+export function createRedisStore(options: RedisStoreOptions): SharedStore {
+  const redis = new Redis(options.url, {
+    ...(options.password === null ? {} : { password: options.password }),
+    connectTimeout: options.connectTimeout,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    // Spread over instances, so that a Redis that comes back is not met by all of them at once.
+    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 5), 1000) * (0.5 + Math.random()),
+  })
+  redis.defineCommand('chargeBuckets', { lua: readFileSync(new URL('charge.lua', import.meta.url), 'utf8') })
+  const script = redis as unknown as ChargeCommand
+  // Without a listener ioredis prints every failed reconnection itself.
+  redis.on('error', (cause: Error) => options.onError?.(cause))
+
+  async function charge(debits: readonly Debit[]): Promise<readonly number[]> {
+    if (debits.length === 0) return []
+    const keys: string[] = []
+    const args: (string | number)[] = [options.nowUs?.() ?? 0]
+    for (const { bucket, id, tag, cost, group } of debits) {
+      keys.push(`${options.keyPrefix}{${tag}}${bucket.name}:${id}`)
+      args.push(bucket.capacity, bucket.tokens, bucket.seconds, cost, group)
+    }
+    try {
+      return await script.chargeBuckets(keys.length, ...keys, ...args)
+    } catch (cause) {
+      throw new SluiceError('store_unavailable', `redis: ${(cause as Error).message}`, { cause })
+    }
+  }
+
+  return {
+    charge,
+    ping: async () => {
+      await redis.ping()
+    },
+    close: async () => {
+      redis.disconnect()
+    },
+  }
+}
