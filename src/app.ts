@@ -27,6 +27,8 @@ export type App = {
   readonly adminUrl: string
   /** Puts a new policy in force; balances stay. Listeners, upstream, store and secrets keep what they started with. */
   reload(policy: Policy): void
+  /** Notes that a reload failed: the policy in force stays. */
+  refuseReload(): void
   /**
    * Ends in order: not ready, wait `drain_delay`, accept nothing new, finish what is under way within `drain_timeout`,
    * then cut what is left. Resolves when nothing is open any more; a second call returns the same promise.
@@ -61,7 +63,8 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   let drain = policy.server
   let closing: Promise<void> | undefined
 
-  function reload(next: Policy): void {
+  function reload(read: Policy): void {
+    const next = keepRandomSecret(read, policy)
     proxy.use(next)
     drain = next.server
     showPolicy(metrics, next)
@@ -100,11 +103,21 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     url: urlOf(proxy.server),
     adminUrl: urlOf(admin),
     reload,
+    refuseReload() {
+      metrics.reloadSuccessful.set(0)
+      metrics.reloads.inc({ result: 'failure' })
+    },
     close() {
       closing ??= end()
       return closing
     },
   }
+}
+
+/** A random secret names this process's buckets: another one would hand every client a full bucket. */
+function keepRandomSecret(next: Policy, first: Policy): Policy {
+  if (!next.identity.secretIsRandom || !first.identity.secretIsRandom) return next
+  return { ...next, identity: { ...next.identity, secrets: first.identity.secrets } }
 }
 
 type StoreContext = {

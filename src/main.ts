@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+import { check } from './commands/check.ts'
+import type { ExitCode } from './commands/command.ts'
+import { schema } from './commands/schema.ts'
+import { serve } from './commands/serve.ts'
+import { SluiceError } from './errors.ts'
+import { readVersion } from './version.ts'
+
+const USAGE = `Usage: sluice [command] [options]
+
+  serve [-c file]     run the proxy (the default command); without a file the default policy holds
+  check <file...>     tell all problems of policy files
+  schema              print the JSON Schema of the policy format
+  version             print the version
+
+Environment, each wins over the file: SLUICE_CONFIG, SLUICE_UPSTREAM, SLUICE_LISTEN, SLUICE_ADMIN, SLUICE_REDIS_URL,
+SLUICE_SECRET, SLUICE_TRUSTED_PROXIES, SLUICE_ADMIN_TOKEN, SLUICE_LOG_LEVEL
+`
+
+const io = {
+  env: process.env,
+  out: (text: string) => void process.stdout.write(text),
+  err: (text: string) => void process.stderr.write(text),
+}
+
+async function run(argv: readonly string[]): Promise<ExitCode> {
+  const [first, ...rest] = argv
+  if (first === '-h' || first === '--help' || first === 'help') return say(USAGE)
+  if (first === '-v' || first === '--version' || first === 'version') return say(`${readVersion()}\n`)
+  if (first === 'check') return check(rest, io)
+  if (first === 'schema') return schema(rest, io)
+  if (first === 'serve') return runServe(rest)
+  if (first === undefined || first.startsWith('-')) return runServe(argv)
+  throw new SluiceError('usage', `'${first}' is not a command; write serve, check, schema or version`)
+}
+
+function runServe(args: readonly string[]): Promise<ExitCode> {
+  return serve(args, {
+    ...io,
+    version: readVersion(),
+    onSignal(listener) {
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => listener(signal))
+    },
+    exit: (code) => process.exit(code),
+  })
+}
+
+function say(text: string): ExitCode {
+  io.out(text)
+  return 0
+}
+
+try {
+  process.exitCode = await run(process.argv.slice(2))
+} catch (cause) {
+  if (!(cause instanceof SluiceError)) throw cause
+  io.err(`sluice: ${cause.message}\n`)
+  process.exitCode = cause.code === 'usage' ? 2 : 1
+}
