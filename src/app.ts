@@ -7,7 +7,7 @@ import { createLimiter } from './limiter/limiter.ts'
 import { type GuardedStore, guardStore } from './limiter/outage.ts'
 import type { SharedStore } from './limiter/store.ts'
 import type { Logger } from './log.ts'
-import { createMetrics, type Metrics } from './metrics/metrics.ts'
+import { announceSeries, createMetrics, type Metrics } from './metrics/metrics.ts'
 import type { HostPort, Policy } from './policy/types.ts'
 import { createProxy } from './proxy/server.ts'
 import { createMemoryStore } from './stores/memory.ts'
@@ -67,7 +67,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     const next = keepRandomSecret(read, policy)
     proxy.use(next)
     drain = next.server
-    showPolicy(metrics, next)
+    showPolicy(metrics, next, proxy.routes())
     metrics.reloads.inc({ result: 'success' })
     log.info({ policy: next.hash, limits: next.limits.length }, 'policy in force')
   }
@@ -97,7 +97,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     await shared?.close()
     throw cause
   }
-  showPolicy(metrics, policy)
+  showPolicy(metrics, policy, proxy.routes())
   metrics.reloads.inc({ result: 'success' })
   return {
     url: urlOf(proxy.server),
@@ -160,7 +160,12 @@ function openSharedStore(policy: Policy, { log, clock, random, metrics }: StoreC
   }
 }
 
-function showPolicy(metrics: Metrics, policy: Policy): void {
+function showPolicy(metrics: Metrics, policy: Policy, routes: readonly string[]): void {
+  announceSeries(
+    metrics,
+    routes,
+    policy.limits.map(({ name }) => name),
+  )
   metrics.limitBurst.reset()
   metrics.limitRate.reset()
   for (const { name, burst, rate } of policy.limits) {

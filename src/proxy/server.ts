@@ -34,6 +34,8 @@ export type Proxy = {
   readonly server: Server
   /** Puts a new policy in force for the requests that begin from now on. Listeners and the upstream stay as they are. */
   use(policy: Policy): void
+  /** Every value that the route label can take under the policy in force. */
+  routes(): readonly string[]
   /** Ends the upgraded connections, which the server itself no longer knows. */
   cutTunnels(): void
   /** Ends the tunnels and the connections to the upstream. The server is the caller's to close. */
@@ -281,6 +283,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     use(policy) {
       rules = compileRules(policy)
     },
+    routes: () => rules.routes,
     cutTunnels: () => upgrader.close(),
     async close() {
       upgrader.close()
