@@ -1,0 +1,60 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { createMetrics } from '../src/metrics/metrics.ts'
+import { parsePolicy } from '../src/policy/parse.ts'
+import { formatProblem } from '../src/policy/problem.ts'
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
+const pages = [
+  'README.md',
+  ...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join('docs', name)),
+]
+
+t.test('every YAML block of the docs is a policy without a problem', async (t) => {
+  let blocks = 0
+  for (const page of pages) {
+    for (const [, text] of readFileSync(join(ROOT, page), 'utf8').matchAll(/```yaml\n(.*?)```/gs)) {
+      blocks++
+      const result = parsePolicy({ text: text!, file: page, env: {}, readFile: () => '' })
+      t.ok(
+        result.ok,
+        `${page}: ${result.ok ? 'fine' : result.problems.map((problem) => formatProblem(problem)).join('\n')}`,
+      )
+    }
+  }
+  t.ok(blocks >= 4)
+})
+
+t.test('every link of the docs to a file of the project leads somewhere', async (t) => {
+  for (const page of pages) {
+    const text = readFileSync(join(ROOT, page), 'utf8')
+    for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
+      t.doesNotThrow(() => readdirOrFile(join(ROOT, page, '..', target!)), `${page}: ${target}`)
+    }
+  }
+})
+
+t.test('every metric has a row in docs/4, and no row is without its metric', async (t) => {
+  const page = readFileSync(join(ROOT, 'docs/4-metrics-and-logs.md'), 'utf8')
+  const documented = new Set([...page.matchAll(/`(sluice_[a-z_]+)/g)].map(([, name]) => name!))
+  const { registry } = createMetrics({ version: 'x', node: 'y' })
+  const declared = new Set(
+    registry
+      .getMetricsAsArray()
+      .map(({ name }) => name)
+      .filter((name) => name.startsWith('sluice_')),
+  )
+  t.same([...documented].sort(), [...declared].sort())
+})
+
+function readdirOrFile(path: string): void {
+  try {
+    readdirSync(path)
+  } catch {
+    readFileSync(path)
+  }
+}
