@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { canonicalPath, pathReadings } from '../http/path-readings.ts'
 import type { Target } from '../http/target.ts'
 import type { Match } from './types.ts'
 
@@ -28,30 +29,50 @@ type Indexed<Entry> = { readonly entry: Entry; readonly index: number; readonly 
 
 /**
  * Compiles entries into a function that gives those matching a request, in the order of the policy.
- * `strict`: match the path as it is forwarded only (exemptions); else that form or the folded one (limits, deny lists).
+ * `folded` (limits, deny lists): one form of the path must match, as it is forwarded or as any upstream may read it.
+ * `strict` (exemptions): all of them must, so that `/open/..%2fclosed` is not let off for how it begins.
  */
 export function compileMatch<Entry extends { readonly match: Match }>(
   entries: readonly Entry[],
   form: 'strict' | 'folded',
 ): (subject: MatchSubject) => readonly Entry[] {
-  const root = createNode<Entry>()
+  const trie = createNode<Entry>()
+  // A pattern is read as the path is: what is exempt as written stays so in each reading.
+  const readTrie = form === 'strict' ? createNode<Entry>() : trie
   const anyPath: Indexed<Entry>[] = []
   for (const [index, entry] of entries.entries()) {
     const indexed = { entry, index, accepts: compileAccepts(entry.match) }
     if (entry.match.paths.length === 0) anyPath.push(indexed)
-    for (const pattern of entry.match.paths) insert(root, pattern, indexed)
+    for (const pattern of entry.match.paths) {
+      insert(trie, pattern, indexed)
+      const readings = form === 'strict' ? pathReadings(pattern) : [canonicalPath(pattern)]
+      for (const reading of readings) if (reading !== pattern || readTrie !== trie) insert(readTrie, reading, indexed)
+    }
   }
   if (entries.every(({ match }) => isEmptyMatch(match))) return () => entries
 
-  return (subject) => {
+  function findByPath({ path, folded, alternatives }: Target): Set<Indexed<Entry>> {
     const found = new Set(anyPath)
-    collect(root, subject.target.path, found)
-    if (form === 'folded' && subject.target.folded !== subject.target.path) collect(root, subject.target.folded, found)
-    return [...found]
+    collect(trie, path, found)
+    if (folded === path && alternatives.length === 0) return found
+    const readings = folded === path ? alternatives : [folded, ...alternatives]
+    for (const reading of readings) {
+      if (form === 'folded') {
+        collect(trie, reading, found)
+      } else {
+        const read = new Set(anyPath)
+        collect(readTrie, reading, read)
+        for (const indexed of found) if (!read.has(indexed)) found.delete(indexed)
+      }
+    }
+    return found
+  }
+
+  return (subject) =>
+    [...findByPath(subject.target)]
       .filter(({ accepts }) => accepts(subject))
       .sort((a, b) => a.index - b.index)
       .map(({ entry }) => entry)
-  }
 }
 
 /** Whether a match accepts every request. */
@@ -88,8 +109,8 @@ function insert<Entry>(root: Node<Entry>, pattern: string, entry: Indexed<Entry>
 }
 
 function collect<Entry>(root: Node<Entry>, path: string, found: Set<Indexed<Entry>>): void {
-  const segments = path.slice(1).split('/')
-  walk(root, segments, 0, found)
+  // `OPTIONS *` asks about no path, not about the root.
+  walk(root, path === '*' ? [] : path.slice(1).split('/'), 0, found)
 }
 
 function walk<Entry>(node: Node<Entry>, segments: readonly string[], depth: number, found: Set<Indexed<Entry>>): void {
@@ -126,7 +147,8 @@ function compileAccepts({ methods, hosts, headers }: Match): (subject: MatchSubj
   for (const { name, value } of headers) {
     const accepts = compileWildcard(value)
     tests.push((subject) => {
-      const field = subject.headers[name]
+      // node's headers are a plain object: `constructor` is there without having been sent.
+      const field = Object.hasOwn(subject.headers, name) ? subject.headers[name] : undefined
       return field !== undefined && accepts(Array.isArray(field) ? field.join(', ') : field)
     })
   }

@@ -1,0 +1,67 @@
+import { isIPv6 } from 'node:net'
+import { isHostName } from './address.ts'
+import { show } from './show.ts'
+import type { Reading } from './units.ts'
+
+/** A token of RFC 9110: methods and field names. */
+export const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+
+const SOURCE =
+  /^(?:(?:header|cookie|query):[!#$%&'*+.^_`|~0-9A-Za-z-]+|claim:[\x21-\x7e]+|path:\d{1,2}|host|method|device|network)$/
+
+/** A path pattern: `/` and segments; `*` for one whole segment, `**` for any number of them, at most once. */
+export function readPathPattern(text: string): Reading<string> {
+  const wrong = whatIsWrong(text)
+  return wrong === undefined ? { value: text } : { wrong: `${show(text)} ${wrong}` }
+}
+
+/** A lower-case host name without a port; `*.example.com` for any name below it. */
+export function readHostPattern(text: string): Reading<string> {
+  const write = 'write a name without scheme, port or path, such as api.example.com or *.example.com'
+  const host = text.toLowerCase()
+  const isAddress = /^\[.+\]$/.test(host) && isIPv6(host.slice(1, -1)) && !host.includes('%')
+  if (isAddress || isHostName(host.replace(/^\*\./, ''))) return { value: host }
+  return { wrong: `${show(text)} is not a host name; ${write}` }
+}
+
+/** A method as it is sent. Methods are case-sensitive: `get` is another one, and never meant. */
+export function readMethod(text: string): Reading<string> {
+  if (!TOKEN.test(text)) return { wrong: `${show(text)} is not a method; write one such as GET or POST` }
+  const upper = text.toUpperCase()
+  return upper === text ? { value: text } : { wrong: `${show(text)} is not how methods are sent; write ${upper}` }
+}
+
+/** A field name in lower case. The text must have the form of TOKEN. */
+export function readFieldName(text: string): Reading<string> {
+  return { value: text.toLowerCase() }
+}
+
+/** What a client can be told apart by: `header:x-tenant`, `path:2`, `host`. */
+export function readSource(text: string): Reading<string> {
+  if (SOURCE.test(text)) return { value: text }
+  const write =
+    'header:<name>, cookie:<name>, query:<name>, path:<number>, claim:<name>, host, method, device or network'
+  return { wrong: `${show(text)} is not something clients are told apart by; write ${write}` }
+}
+
+function whatIsWrong(text: string): string | undefined {
+  if (!text.startsWith('/')) return `does not start with a slash; write ${show(`/${text}`)}`
+  if (/[?#]/.test(text)) return 'has a ? or #, which never reach a path; write the path alone'
+  if (text.includes('\\')) return 'has a backslash, which is refused in requests; write / instead'
+  if (/%(?![0-9a-f]{2})/i.test(text)) return 'has a % that is no escape; write %25 for the sign itself'
+  if (/%00|\0/.test(text)) return 'has a NUL, which is refused in requests; leave it out'
+  if (/[^\x21-\x7e]/.test(text)) return 'has characters that are escaped in requests; write them as %20 and the like'
+  return whatIsWrongInSegments(text.slice(1).split('/'))
+}
+
+function whatIsWrongInSegments(segments: readonly string[]): string | undefined {
+  if (segments.some((segment) => /^(\.|%2e){1,2}$/i.test(segment))) {
+    return 'has a dot segment, which requests arrive without; write the path it leads to'
+  }
+  if (segments.some((segment) => segment.includes('*') && segment !== '*' && segment !== '**')) {
+    return 'has a * inside a segment; write * for one whole segment or ** for any number of them'
+  }
+  // With one ** a match compares each segment once; with more it would have to try every split.
+  const runs = segments.filter((segment) => segment === '**').length
+  return runs > 1 ? 'has more than one **; write it once' : undefined
+}

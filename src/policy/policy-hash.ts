@@ -1,0 +1,27 @@
+import { createHash } from 'node:crypto'
+import type { Policy } from './types.ts'
+
+/**
+ * Names a resolved policy: the first 12 hex digits of a SHA-256 over it as JSON with sorted keys. Secrets, tokens and
+ * passwords are left out, so that the hash may be shown and tells nothing about them.
+ */
+export function policyHash(policy: Omit<Policy, 'hash'>): string {
+  const { adminToken: _token, ...shown } = policy
+  const { secrets: _secrets, ...identity } = policy.identity
+  const json = JSON.stringify(canonical({ ...shown, identity, store: withoutPassword(policy.store) }))
+  return createHash('sha256').update(json).digest('hex').slice(0, 12)
+}
+
+function withoutPassword(store: Policy['store']): object {
+  if (store.kind === 'memory') return store
+  const { password: _password, ...shown } = store
+  return { ...shown, url: store.url.replace(/\/\/[^/@]*@/, '//') }
+}
+
+function canonical(value: unknown): unknown {
+  if (value instanceof Map) return canonical(Object.fromEntries(value))
+  if (Array.isArray(value)) return value.map(canonical)
+  if (typeof value !== 'object' || value === null) return value
+  const sorted = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(sorted.map(([key, member]) => [key, canonical(member)]))
+}

@@ -1,0 +1,115 @@
+import type { Draft, LimitDraft, Report } from './draft.ts'
+import { burstOf, newcomersOf } from './limit-rates.ts'
+import { grouped, show } from './show.ts'
+import { isTooFast, MAX_BURST, MAX_PER_SECOND, rateText } from './units.ts'
+
+/** What must hold between the keys of limits, and between limits. */
+export function checkLimits(draft: Draft, report: Report): void {
+  checkNames(draft, 'limits', report)
+  for (const [index, limit] of (draft.limits ?? []).entries()) {
+    if (limit === undefined) continue
+    const at: Report = (path, message) => report(['limits', index, ...path], message)
+    checkBurst(limit, at)
+    checkNewcomers(limit, at)
+    checkPer(limit, draft, at)
+  }
+}
+
+/** What is odd about limits without being wrong. */
+export function warnAboutLimits(draft: Draft, warn: Report): void {
+  if (draft.limits?.length === 0)
+    warn(['limits'], 'is an empty list: nothing is limited; write a limit, or leave limits out for the default')
+  for (const [index, limit] of (draft.limits ?? []).entries()) {
+    const burst = limit && burstOf(limit)
+    if (limit === undefined || burst === undefined || limit.rate === undefined) continue
+    if (burst * limit.rate.seconds < limit.rate.tokens) {
+      const second = Math.ceil(limit.rate.tokens / limit.rate.seconds)
+      warn(
+        ['limits', index, 'burst'],
+        `${burst} is less than one second of ${rateText(limit.rate)}, so the rate is hardly reached; write at least ${second}`,
+      )
+    }
+    const shared = limit.newcomers && newcomersOf(limit)?.burst
+    if (typeof shared === 'number' && shared < burst) {
+      warn(
+        ['limits', index, 'newcomers', 'burst'],
+        `${shared} is less than the burst ${burst} of one device, which is then never reached; write at least ${burst}`,
+      )
+    }
+  }
+}
+
+/** Names must differ within their list: they name buckets and series. */
+export function checkNames(draft: Draft, list: 'limits' | 'exempt' | 'deny', report: Report): void {
+  const first = new Map<string, number>()
+  for (const [index, entry] of (draft[list] ?? []).entries()) {
+    if (entry?.name === undefined) continue
+    const earlier = first.get(entry.name)
+    if (earlier === undefined) first.set(entry.name, index)
+    else report([list, index, 'name'], `${show(entry.name)} is the name of ${list}[${earlier}] too; write another one`)
+  }
+}
+
+function checkBurst(limit: LimitDraft, report: Report): void {
+  const burst = burstOf(limit)
+  if (burst === undefined) return
+  if (burst > MAX_BURST) {
+    report(['burst'], `the rate's count ${burst} is more than the largest burst, ${grouped(MAX_BURST)}; write a burst`)
+  }
+  if (limit.cost !== undefined && limit.cost > burst) {
+    report(
+      ['cost'],
+      `${limit.cost} is more than the burst ${burst}, so no request would ever pass; write a cost of at most ${burst}, or a larger burst`,
+    )
+  }
+}
+
+function checkNewcomers(limit: LimitDraft, report: Report): void {
+  if (limit.per !== 'device') {
+    if (limit.newcomers && limit.per !== undefined) report(['newcomers'], 'is for per: device only; leave it out')
+    return
+  }
+  const { rate, burst } = newcomersOf(limit) ?? {}
+  const own = burstOf(limit)
+  if (rate !== undefined && isTooFast(rate)) {
+    report(
+      ['newcomers', 'rate'],
+      `five times the rate, ${rateText(rate)}, is more than ${grouped(MAX_PER_SECOND)} a second; write newcomers: {rate: ${MAX_PER_SECOND}/s}, or a lower rate`,
+    )
+  }
+  if (burst !== undefined && burst > MAX_BURST && own !== undefined && own <= MAX_BURST) {
+    report(
+      ['newcomers', 'burst'],
+      `twice the burst, ${burst}, is more than ${grouped(MAX_BURST)}; write newcomers: {burst: ${MAX_BURST}}, or a smaller burst`,
+    )
+  }
+  const isOwnEnough = own === undefined || limit.cost === undefined || limit.cost <= own
+  if (burst !== undefined && limit.cost !== undefined && limit.cost > burst && isOwnEnough) {
+    report(
+      ['cost'],
+      `${limit.cost} is more than the newcomers' burst ${burst}, so no new device would ever pass; write a cost of at most ${burst}, or a larger newcomers.burst`,
+    )
+  }
+}
+
+function checkPer(limit: LimitDraft, draft: Draft, report: Report): void {
+  if (limit.per === undefined) return
+  if (Array.isArray(limit.per)) {
+    if (limit.per.includes(undefined)) return
+    report(['per'], 'a list of sources is not supported yet; write device, network, principal or global')
+    return
+  }
+  if (limit.per !== 'principal') {
+    if (limit.on_missing) report(['on_missing'], 'is for per: principal only; leave it out')
+    return
+  }
+  if (limit.on_missing === null) {
+    report(['on_missing'], 'is missing, and per: principal needs it; write skip, share or deny')
+  }
+  if (draft.identity?.api_keys === null) {
+    report(
+      ['per'],
+      'principal needs principals, and identity.api_keys names none; write identity.api_keys, or another per',
+    )
+  }
+}

@@ -1,0 +1,121 @@
+import type { Draft, Report } from './draft.ts'
+import type { Path } from './path.ts'
+import { checkLimits, checkNames, warnAboutLimits } from './rules-limits.ts'
+import type { HostPort } from './types.ts'
+
+/** The shortest secret, in bytes: what HMAC-SHA256 makes full use of. */
+export const MIN_SECRET_BYTES = 32
+
+const REDIS_ONLY = [
+  'url',
+  'password',
+  'password_file',
+  'key_prefix',
+  'timeout',
+  'on_error',
+  'expected_instances',
+  'lease',
+]
+
+const NO_SECRET =
+  'is not given, so a random one is used and device names change with every start; write at least 32 bytes, or set SLUICE_SECRET'
+
+/** Whether the file or the environment gives a value at a path. */
+export type IsGiven = (path: Path) => boolean
+
+/** What must hold between keys. Each rule looks at what could be read, so that one mistake does not hide another. */
+export function checkRules(draft: Draft, isGiven: IsGiven, report: Report): void {
+  checkPorts(draft, report)
+  checkServer(draft, report)
+  checkStore(draft, isGiven, report)
+  checkFiles(isGiven, report)
+  checkNames(draft, 'exempt', report)
+  checkNames(draft, 'deny', report)
+  checkLimits(draft, report)
+  checkOrigins(draft, report)
+  if (draft.identity?.api_keys?.enrolment === 'open') {
+    report(['identity', 'api_keys', 'enrolment'], "'open' is not supported yet; write controlled")
+  }
+}
+
+/** What is odd without being wrong. `now` is in milliseconds since the epoch. */
+export function warnAbout(draft: Draft, isGiven: IsGiven, now: number, warn: Report): void {
+  if (!hasSecret(draft, isGiven)) warn(['identity', 'secret'], NO_SECRET)
+  warnAboutLimits(draft, warn)
+  for (const list of ['exempt', 'deny'] as const) {
+    for (const [index, entry] of (draft[list] ?? []).entries()) {
+      if (typeof entry?.until !== 'number' || entry.until > now) continue
+      warn(
+        [list, index, 'until'],
+        'has passed, so the entry no longer holds; leave the entry out, or write a later date',
+      )
+    }
+  }
+}
+
+/** Whether the policy gives a secret of its own, directly or in a file. */
+function hasSecret(draft: Draft, isGiven: IsGiven): boolean {
+  return isGiven(['identity', 'secret_file']) || draft.identity?.secret === undefined || !isNone(draft.identity.secret)
+}
+
+function checkPorts({ listen, admin }: Draft, report: Report): void {
+  const open = listen as HostPort | undefined
+  const closed = admin as HostPort | undefined
+  if (open?.port !== closed?.port || open === undefined || closed === undefined || open.port === 0) return
+  const isShared = open.host === closed.host || isEverywhere(open.host) || isEverywhere(closed.host)
+  if (isShared) report(['admin'], `has the port ${open.port} of listen; write another port`)
+}
+
+function checkServer({ server }: Draft, report: Report): void {
+  const header = server?.header_timeout
+  const request = server?.request_timeout
+  if (header === undefined || request === undefined || header <= request) return
+  report(
+    ['server', 'header_timeout'],
+    `${header}ms is longer than server.request_timeout, ${request}ms, which includes it; write at most ${request}ms`,
+  )
+}
+
+function checkStore(draft: Draft, isGiven: IsGiven, report: Report): void {
+  const { store } = draft
+  if (store?.kind === 'memory') {
+    for (const key of REDIS_ONLY) {
+      if (isGiven(['store', key]))
+        report(['store', key], 'is for a store of kind redis; write kind: redis, or leave it out')
+    }
+  }
+  if (store?.kind !== 'redis') return
+  if (store.url === null) report(['store', 'url'], 'is missing, and kind: redis needs it; write redis://host:6379')
+  if (!hasSecret(draft, isGiven)) {
+    report(
+      ['store', 'kind'],
+      'redis needs a secret, because instances must agree on the names of buckets; write identity.secret or identity.secret_file',
+    )
+  }
+}
+
+function checkFiles(isGiven: IsGiven, report: Report): void {
+  const pairs = [['admin_token'], ['identity', 'secret'], ['store', 'password']]
+  for (const path of pairs) {
+    const key = path.at(-1)!
+    const filePath = [...path.slice(0, -1), `${key}_file`]
+    if (isGiven(path) && isGiven(filePath)) report(filePath, `is given beside ${key}; keep one of them`)
+  }
+}
+
+function checkOrigins({ refuse }: Draft, report: Report): void {
+  const origins = refuse?.cors?.origins ?? []
+  if (!origins.includes('*') || origins.length < 2) return
+  report(
+    ['refuse', 'cors', 'origins', origins.indexOf('*')],
+    "'*' stands beside other origins; write '*' alone, or only origins",
+  )
+}
+
+function isEverywhere(host: string): boolean {
+  return host === '0.0.0.0' || host === '::'
+}
+
+function isNone(secret: unknown): boolean {
+  return secret === null || secret === '' || (Array.isArray(secret) && secret.every(isNone))
+}

@@ -1,0 +1,128 @@
+import * as z from 'zod'
+import { NAMED_NETWORKS, readCidr } from './address.ts'
+import { choice, duration, flag, list, optional, text, unbuilt, whole } from './field.ts'
+import { readFieldName, TOKEN } from './pattern.ts'
+import { fileName, secretText, someText } from './schema-common.ts'
+import { show } from './show.ts'
+import { RATE, readRate } from './units.ts'
+
+const fieldName = () => text({ what: "a header's name", write: 'one such as x-api-key' }, TOKEN, readFieldName)
+const rate = () => text({ what: 'a rate', write: 'one such as 64/min' }, RATE, readRate)
+const enrolment = () => choice(['controlled', 'open'])
+
+const network = z
+  .strictObject({
+    ipv4: whole(1, 32).prefault(32).describe('How many bits of an IPv4 address name a network.'),
+    ipv6: whole(1, 128).prefault(64).describe('How many bits of an IPv6 address name a network.'),
+    ipv6_parents: unbuilt(
+      z
+        .array(z.strictObject({ prefix: whole(1, 127), factor: whole(1, 1_000_000) }))
+        .prefault([
+          { prefix: 56, factor: 1 },
+          { prefix: 48, factor: 4 },
+        ])
+        .describe('Larger IPv6 networks that are limited too, each with so many times the allowance. Fixed for now.'),
+    ),
+  })
+  .prefault({})
+  .describe('What counts as one network.')
+
+const deviceCookie = z
+  .strictObject({
+    enabled: unbuilt(
+      flag().prefault(false).describe('Whether devices get a signed cookie of their own. Not supported yet.'),
+    ),
+    max_age: unbuilt(duration().prefault('7d').describe('How long the cookie lasts. Fixed for now.')),
+    same_site: unbuilt(
+      choice(['lax', 'strict', 'none']).prefault('lax').describe("The cookie's SameSite. Fixed for now."),
+    ),
+    token_header: unbuilt(
+      fieldName().prefault('device-token').describe('The header that carries the same value for apps. Fixed for now.'),
+    ),
+  })
+  .prefault({})
+  .describe('The device cookie.')
+
+const admission = z
+  .strictObject({
+    max_devices: unbuilt(whole(1, 1_000_000).prefault(512).describe('Live devices of a network. Fixed for now.')),
+    burst: unbuilt(whole(1, 1_000_000).prefault(128).describe('Devices admitted at once. Fixed for now.')),
+    rate: unbuilt(rate().prefault('64/min').describe('Devices admitted per time. Fixed for now.')),
+    idle: unbuilt(duration().prefault('30m').describe('How long a device stays without a request. Fixed for now.')),
+  })
+  .prefault({})
+  .describe('How fast a network may bring new devices.')
+
+const jwt = z.strictObject({
+  issuer: someText(),
+  audience: someText(),
+  jwks_url: someText(),
+  algorithms: list(someText()),
+  principal: list(someText()),
+  enrolment: enrolment(),
+})
+
+const apiKeys = z.strictObject({
+  header: fieldName().prefault('x-api-key').describe('The header that carries the key.'),
+  hashes_file: fileName().describe('A file with a line `sha256:<64 hex digits> [name]` for each key.'),
+  enrolment: enrolment().describe(
+    'controlled: a key costs its holder something. open (anyone can mint one): not supported yet.',
+  ),
+})
+
+const clientCertificate = z.strictObject({ header: fieldName(), field: someText(), enrolment: enrolment() })
+
+const knownNetwork = z.strictObject({ cidr: someText(), max_devices: whole(1, 1_000_000), note: optional(someText()) })
+
+/** Who a client is. */
+export const identity = z
+  .strictObject({
+    secret: optional(z.union([secretText(), list(secretText())])).describe(
+      'At least 32 bytes, the same on all instances. A list: the first signs, the last names buckets.',
+    ),
+    secret_file: optional(fileName()).describe('The file that holds the secret.'),
+    trusted_proxies: z
+      .union([trustedProxy(), z.array(trustedProxy())])
+      .prefault([])
+      .describe('The proxies whose forwarding header is believed: networks, or loopback, linklocal, private.'),
+    client_address: text(
+      { what: "a header's name", write: 'x-forwarded-for, forwarded, peer or a header' },
+      TOKEN,
+      readFieldName,
+    )
+      .prefault('x-forwarded-for')
+      .describe(
+        "Where a trusted proxy says the client's address: x-forwarded-for, forwarded, peer (nowhere) or a header.",
+      ),
+    network,
+    device_cookie: deviceCookie,
+    admission,
+    jwt: unbuilt(z.array(jwt).prefault([]).describe('Issuers of verified tokens. Not supported yet.')),
+    api_keys: apiKeys
+      .nullable()
+      .prefault(null)
+      .describe('API keys that are known by their hashes; an unlisted key is only a claim.'),
+    client_certificate: unbuilt(
+      clientCertificate
+        .nullable()
+        .prefault(null)
+        .describe('A client certificate named by a trusted proxy. Not supported yet.'),
+    ),
+    networks: unbuilt(z.array(knownNetwork).prefault([]).describe('Large networks that are known. Not supported yet.')),
+  })
+  .prefault({})
+  .describe('Who a client is.')
+
+function trustedProxy() {
+  const wording = {
+    what: 'a proxy',
+    write: 'an address or a network such as 10.0.0.0/8, or loopback, linklocal or private',
+  }
+  return text(wording, /^/, (value) => {
+    const named = Object.hasOwn(NAMED_NETWORKS, value) ? NAMED_NETWORKS[value] : undefined
+    if (named !== undefined) return { value: named }
+    if (!/[./:]/.test(value)) return { wrong: `${show(value)} is not ${wording.what}; write ${wording.write}` }
+    const network = readCidr(value)
+    return 'value' in network ? { value: [network.value] } : network
+  })
+}

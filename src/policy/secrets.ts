@@ -1,0 +1,28 @@
+import { isMap } from './data.ts'
+import type { Place } from './load.ts'
+import { isSecretKey, type Span } from './redact.ts'
+
+/** Where the values under keys that hold secrets stand in the text. */
+export function secretSpans(places: ReadonlyMap<string, Place>): Span[] {
+  const spans: Span[] = []
+  for (const [path, { start, end }] of places) {
+    const key = /([\w-]+)(\[\d+\])*$/.exec(path)?.[1] ?? ''
+    if (isSecretKey(key)) spans.push({ start, end })
+  }
+  return spans
+}
+
+/** The texts under keys that hold secrets, wherever these stand, and the passwords of addresses. */
+export function secretsIn(value: unknown, isSecret = false): string[] {
+  if (typeof value === 'string') {
+    if (isSecret) return [value]
+    const start = value.indexOf('//')
+    const end = value.lastIndexOf('@')
+    if (start === -1 || end < start) return []
+    const userinfo = value.slice(start + 2, end)
+    return [userinfo.slice(userinfo.indexOf(':') + 1)]
+  }
+  if (Array.isArray(value)) return value.flatMap((member) => secretsIn(member, isSecret))
+  if (!isMap(value)) return []
+  return Object.entries(value).flatMap(([key, member]) => secretsIn(member, isSecret || isSecretKey(key)))
+}

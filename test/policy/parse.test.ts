@@ -1,0 +1,287 @@
+import t from 'tap'
+import { defaultPolicy, parsePolicy } from '../../src/policy/parse.ts'
+import { formatProblem } from '../../src/policy/problem.ts'
+import type { Policy } from '../../src/policy/types.ts'
+import { brief, fixture, NOW, parse, policyOf, problemsOf, SECRET } from './read-fixture.ts'
+
+const ANYTHING = { paths: [], methods: [], hosts: [], headers: [] }
+
+t.test('no file at all limits each device to 600 a minute and a burst of 120', async (t) => {
+  const result = defaultPolicy({ SLUICE_SECRET: SECRET })
+  t.strictSame(result, {
+    ok: true,
+    policy: {
+      hash: result.ok && result.policy.hash,
+      listen: { host: '0.0.0.0', port: 8080 },
+      admin: { host: '127.0.0.1', port: 8081 },
+      adminToken: null,
+      upstream: {
+        url: 'http://127.0.0.1:3000',
+        connectTimeout: 2000,
+        responseTimeout: 30_000,
+        idleTimeout: 300_000,
+        keepAliveTimeout: 4000,
+        maxConnections: 256,
+        maxQueue: 1024,
+        maxStreams: 10_000,
+        preserveHost: true,
+      },
+      server: {
+        headerTimeout: 10_000,
+        requestTimeout: 300_000,
+        keepAliveTimeout: 65_000,
+        maxHeaderBytes: 16_384,
+        maxHeaders: 100,
+        maxConnections: 20_000,
+        drainDelay: 0,
+        drainTimeout: 25_000,
+      },
+      store: { kind: 'memory', maxBuckets: 1_000_000 },
+      identity: {
+        secrets: [SECRET],
+        secretIsRandom: false,
+        trustedProxies: [],
+        clientAddress: { kind: 'x-forwarded-for' },
+        network: { ipv4: 32, ipv6: 64 },
+        apiKeys: null,
+      },
+      exemptPreflight: true,
+      exempt: [],
+      deny: [],
+      limits: [
+        {
+          name: 'device',
+          per: 'device',
+          rate: { tokens: 600, seconds: 60 },
+          burst: 120,
+          match: ANYTHING,
+          cost: 1,
+          mode: 'enforce',
+          headers: true,
+          newcomers: { rate: { tokens: 3000, seconds: 60 }, burst: 240 },
+          onMissing: null,
+          onError: 'local',
+          lease: 'auto',
+        },
+      ],
+      refuse: { retryJitter: 0, legacyHeaders: 'off', body: null, cors: { origins: ['*'] } },
+      mode: 'enforce',
+      log: { level: 'info', access: 'all', sample: 1, clientAddress: false },
+    },
+    warnings: [],
+  })
+})
+
+t.test("the design's example, which shows the defaults, is the default policy", async (t) => {
+  t.strictSame(withoutSecrets(policyOf(fixture('design.yaml'))), withoutSecrets(policyOf('version: 1')))
+})
+
+t.test('everything that can be written is read, in its units', async (t) => {
+  const result = parsePolicy({
+    text: fixture('good/everything.yaml'),
+    file: 'good/everything.yaml',
+    env: { TOKEN: 'open-sesame', PRESERVE: '' },
+    readFile: fixture,
+    now: NOW,
+  })
+  if (!result.ok) {
+    t.fail(result.problems.map((problem) => formatProblem(problem)).join('\n'))
+    return
+  }
+  const { hash, ...policy } = result.policy
+  t.match(hash, /^[0-9a-f]{12}$/)
+  t.strictSame(policy, {
+    listen: { host: '0.0.0.0', port: 9090 },
+    admin: { host: '::1', port: 0 },
+    adminToken: 'open-sesame',
+    upstream: {
+      url: 'http://api.internal',
+      connectTimeout: 250,
+      responseTimeout: 3_600_000,
+      idleTimeout: 86_400_000,
+      keepAliveTimeout: 60_000,
+      maxConnections: 7,
+      maxQueue: 0,
+      maxStreams: 0,
+      preserveHost: false,
+    },
+    server: {
+      headerTimeout: 5000,
+      requestTimeout: 300_000,
+      keepAliveTimeout: 65_000,
+      maxHeaderBytes: 32_768,
+      maxHeaders: 100,
+      maxConnections: 20_000,
+      drainDelay: 5000,
+      drainTimeout: 0,
+    },
+    store: {
+      kind: 'redis',
+      maxBuckets: 500,
+      url: 'redis://sluice:p%40ss@redis.internal:6380/2',
+      password: 'redis-password',
+      keyPrefix: 'app:',
+      timeout: 50,
+      onError: 'allow',
+      expectedInstances: 3,
+      lease: 'off',
+    },
+    identity: {
+      secrets: [SECRET, 'fedcba9876543210fedcba9876543210'],
+      secretIsRandom: false,
+      trustedProxies: ['127.0.0.0/8', '::1/128', '192.0.2.7/32', '2001:db8::/32', '169.254.0.0/16', 'fe80::/10'],
+      clientAddress: { kind: 'header', header: 'cf-connecting-ip' },
+      network: { ipv4: 24, ipv6: 56 },
+      apiKeys: { header: 'x-key', principals: new Map([[SECRET.repeat(2), 'acme']]), enrolment: 'controlled' },
+    },
+    exemptPreflight: false,
+    exempt: [
+      {
+        name: 'synthetic',
+        cidr: ['10.1.0.0/16'],
+        match: { ...ANYTHING, paths: ['/health'] },
+        until: Date.UTC(2027, 0, 1),
+        reason: 'monitoring',
+      },
+      {
+        name: 'bot',
+        cidr: [],
+        match: { ...ANYTHING, headers: [{ name: 'user-agent', value: 'good-bot/*' }] },
+        until: Date.UTC(2027, 0, 1, 7, 30),
+        reason: null,
+      },
+    ],
+    deny: [{ name: 'scraper-co', cidr: ['198.51.100.0/24'], match: ANYTHING, until: null, reason: null, status: 451 }],
+    limits: [
+      {
+        name: 'device',
+        per: 'device',
+        rate: { tokens: 10, seconds: 1 },
+        burst: 10,
+        match: ANYTHING,
+        cost: 1,
+        mode: 'enforce',
+        headers: true,
+        newcomers: { rate: { tokens: 50, seconds: 1 }, burst: 20 },
+        onMissing: null,
+        onError: 'allow',
+        lease: 'off',
+      },
+      {
+        name: 'login',
+        per: 'device',
+        rate: { tokens: 600, seconds: 3600 },
+        burst: 20,
+        match: {
+          paths: ['/login', '/v1/*/items/**'],
+          methods: ['POST'],
+          hosts: ['*.example.com', '[::1]'],
+          headers: [],
+        },
+        cost: 2,
+        mode: 'shadow',
+        headers: false,
+        newcomers: { rate: { tokens: 50, seconds: 60 }, burst: 40 },
+        onMissing: null,
+        onError: 'deny',
+        lease: 'auto',
+      },
+      {
+        name: 'customer',
+        per: 'principal',
+        rate: { tokens: 10_000, seconds: 86_400 },
+        burst: 10_000,
+        match: ANYTHING,
+        cost: 1,
+        mode: 'enforce',
+        headers: true,
+        newcomers: null,
+        onMissing: 'share',
+        onError: 'allow',
+        lease: 'off',
+      },
+    ],
+    refuse: {
+      retryJitter: 0.125,
+      legacyHeaders: 'delta',
+      body: { text: '<p>Too many requests.</p>\n', type: 'text/html; charset=utf-8' },
+      cors: { origins: ['https://app.example.com', 'http://localhost:5173'] },
+    },
+    mode: 'shadow',
+    log: { level: 'warn', access: 'refused', sample: 0.01, clientAddress: true },
+  })
+})
+
+t.test('a byte order mark is ignored, and columns count without it', async (t) => {
+  t.strictSame(problemsOf('\ufeffversion: 1'), [])
+  t.match(parse('\ufeffversion: 2'), { problems: [{ line: 1, column: 10 }] })
+})
+
+t.test('a problem in one place hides none in another', async (t) => {
+  const text =
+    'version: 1\nlimits:\n  - {name: a, per: device, rate: 10/sek}\n  - {name: b, per: device, rate: 1/s, cost: 2}\n'
+  t.match(problemsOf(text), [/^limits\[0\]\.rate: /, /^limits\[1\]\.cost: /])
+})
+
+t.test('what depends on something wrong is not reported as well', async (t) => {
+  const text = 'version: 1\nlimits:\n  - {name: a, per: device, rate: 1/s, burst: many, cost: 50}\n'
+  t.match(problemsOf(text), [/^limits\[0\]\.burst: 'many'/])
+})
+
+t.test('a broken line does not hide the mistakes before it, and none is made up behind it', async (t) => {
+  const result = parse('version: 1\nmode: shaddow\nlog: {level: info\nlisten: 8080\n')
+  t.match(result, {
+    ok: false,
+    problems: [
+      { line: 2, path: 'mode' },
+      { line: 4, path: '' },
+    ],
+  })
+  t.equal(result.ok ? 0 : result.problems.length, 2)
+})
+
+t.test('odd policies are good ones with a warning', async (t) => {
+  const warnings = (text: string) => parse(text, { SLUICE_SECRET: SECRET }).warnings.map(brief)
+  t.match(parse('version: 1').warnings.map(brief), [/^identity\.secret: is not given, so a random one is used/])
+  t.match(warnings('version: 1\nlimits: []'), [/^limits: is an empty list: nothing is limited/])
+  t.match(warnings('version: 1\nlimits: [{name: a, per: network, rate: 10/s, burst: 5}]'), [
+    /^limits\[0\]\.burst: 5 is less/,
+  ])
+  t.match(warnings('version: 1\nlimits: [{name: a, per: device, rate: 1/s, burst: 5, newcomers: {burst: 4}}]'), [
+    /^limits\[0\]\.newcomers\.burst: 4 is less than the burst 5/,
+  ])
+  t.match(warnings('version: 1\nexempt: [{name: a, until: 2026-06-30}]'), [/^exempt\[0\]\.until: has passed/])
+  t.strictSame(warnings('version: 1\nexempt: [{name: a, until: 2026-07-02}]'), [])
+})
+
+t.test('a random secret is another one each time', async (t) => {
+  const first = policyOf('version: 1').identity
+  t.equal(first.secretIsRandom, true)
+  t.match(first.secrets, [/^[0-9a-f]{64}$/])
+  t.not(first.secrets[0], policyOf('version: 1').identity.secrets[0])
+})
+
+t.test('the hash is that of what the policy means, not of how it is written', async (t) => {
+  const hash = (text: string, env = {}) => policyOf(text, env).hash
+  t.equal(hash('version: 1'), hash('version: 1'), 'whatever the random secret')
+  t.equal(hash('mode: enforce\nversion: 1\nserver: {drain_timeout: 25000ms}'), hash('version: 1'))
+  t.equal(hash('version: 1', { SLUICE_ADMIN_TOKEN: 'abc' }), hash('version: 1'))
+  t.not(hash('version: 1\nmode: shadow'), hash('version: 1'))
+  const redis = (userinfo: string) =>
+    hash('version: 1', { SLUICE_SECRET: SECRET, SLUICE_REDIS_URL: `redis://${userinfo}r` })
+  t.equal(redis('a:b@'), redis(''))
+})
+
+t.test('a thousand limits are read well within a second', async (t) => {
+  let text = 'version: 1\nlimits:\n'
+  for (let i = 0; i < 1000; i++)
+    text += `  - {name: limit-${i}, per: device, rate: 10/s, match: {path: /a/${i}/**, methods: [GET]}}\n`
+  policyOf('version: 1')
+  const start = performance.now()
+  t.equal(policyOf(text).limits.length, 1000)
+  t.ok(performance.now() - start < 1000)
+})
+
+function withoutSecrets(policy: Policy): object {
+  return { ...policy, identity: { ...policy.identity, secrets: [] } }
+}
