@@ -1,0 +1,73 @@
+import type { Hono } from 'hono'
+import { type JsonObject, readJsonObject } from './body.ts'
+import { normaliseEmail } from './email.ts'
+import type { DemoEnv } from './env.ts'
+import { answerPage, readPage, slice } from './paging.ts'
+import { type BodyError, problem } from './problem.ts'
+import type { Timers } from './timers.ts'
+import type { Users } from './users.ts'
+
+/** The statuses that say "this exists already". Never 400, which says that the request was not understood. */
+export type ConflictStatus = 409 | 422
+
+/** What the routes of users stand on. */
+export type ConflictOptions = {
+  readonly users: Users
+  readonly conflictStatus: ConflictStatus
+  readonly newId: () => string
+  readonly timers: Timers
+}
+
+const MAX_BODY_BYTES = 64 * 1024
+const MAX_NAME_LENGTH = 200
+
+/** `/users`: creating what already exists is a conflict, told without a word about who exists. */
+export function userRoutes(app: Hono<DemoEnv>, { users, conflictStatus, newId, timers }: ConflictOptions): void {
+  app.get('/users', async (c) => {
+    const page = readPage(c)
+    if (page instanceof Response) return page
+    return answerPage(c, 'users', page, slice(await users.all(), page))
+  })
+
+  app.get('/users/:id', async (c) => {
+    const user = await users.get(c.req.param('id'))
+    return user === undefined ? problem(404, { detail: 'There is no user of this id.' }) : c.json(user)
+  })
+
+  app.post('/users', async (c) => {
+    const body = await readJsonObject(c, MAX_BODY_BYTES)
+    if (body instanceof Response) return body
+    const wanted = readUser(body)
+    if ('errors' in wanted) {
+      return problem(422, { type: 'invalid-body', detail: 'The user breaks a rule.', errors: wanted.errors })
+    }
+    const user = { id: newId(), ...wanted, created_at: new Date(timers.now()).toISOString() }
+    const outcome = await users.add(user)
+    if (outcome === 'taken') return taken(conflictStatus)
+    if (outcome === 'full') return problem(507, { type: 'users-full', detail: 'The demo holds no more users.' })
+    return c.json(user, 201, { Location: `/users/${user.id}` })
+  })
+}
+
+function taken(status: ConflictStatus): Response {
+  const errors = [{ pointer: '#/email', detail: 'Use another email.' }]
+  return problem(status, { type: 'email-taken', detail: 'A user with this email exists already.', errors })
+}
+
+type WantedUser = { readonly email: string; readonly name: string | null }
+
+/** The user that a body asks for, or all that is wrong with it. */
+function readUser({ email, name = null }: JsonObject): WantedUser | { readonly errors: readonly BodyError[] } {
+  const errors: BodyError[] = []
+  const normalised = typeof email === 'string' ? normaliseEmail(email) : undefined
+  if (email === undefined) errors.push({ pointer: '#/email', detail: 'Is missing; write "email": "ann@example.com".' })
+  else if (normalised === undefined) errors.push({ pointer: '#/email', detail: 'Is no email; write ann@example.com.' })
+  if (name !== null && (typeof name !== 'string' || name.length > MAX_NAME_LENGTH)) {
+    errors.push({
+      pointer: '#/name',
+      detail: `Write a text of at most ${MAX_NAME_LENGTH} characters, or leave it out.`,
+    })
+  }
+  if (normalised === undefined || errors.length > 0) return { errors }
+  return { email: normalised, name: typeof name === 'string' ? name : null }
+}

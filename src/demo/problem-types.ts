@@ -1,0 +1,38 @@
+/** What each of the demo's own problem types means; `GET /problems/<name>` shows it. */
+export const PROBLEM_TYPES = {
+  'email-taken': {
+    title: 'The email is taken',
+    meaning:
+      'Another user has this email. The request was understood and is well formed; it conflicts with what exists (RFC 9110 section 15.5.10), so sending it again will not help. Nothing about the other user is told.',
+  },
+  'invalid-body': {
+    title: 'The body is not acceptable',
+    meaning: 'The JSON was read, but a value in it breaks a rule. "errors" lists each by its JSON Pointer.',
+  },
+  'invalid-query': {
+    title: 'The query is not acceptable',
+    meaning: 'A query parameter breaks a rule; "detail" gives the value, the rule and the fix.',
+  },
+  'users-full': {
+    title: 'There is no room for more users',
+    meaning: 'The demo keeps a bounded number of users, so that it cannot be filled for ever. Restart it to empty it.',
+  },
+  'queue-full': {
+    title: 'The queue is full',
+    meaning:
+      'Jobs come in faster than the third party takes them. Nothing was queued; ask again after Retry-After seconds.',
+  },
+  'third-party-failed': {
+    title: 'The third party failed',
+    meaning:
+      'The third party was called within the request (?wait=1) and failed. Without ?wait=1 a queued job would have retried.',
+  },
+} as const satisfies Record<string, { readonly title: string; readonly meaning: string }>
+
+/** The closed list of problem types. */
+export type ProblemName = keyof typeof PROBLEM_TYPES
+
+/** Whether the demo has a problem type of this name. */
+export function isProblemName(name: string): name is ProblemName {
+  return Object.hasOwn(PROBLEM_TYPES, name)
+}

@@ -1,0 +1,117 @@
+import type { Timers } from '../timers.ts'
+import { MAX_MESSAGE_BYTES, type Message, type Queue, type Reservation } from './queue.ts'
+
+/** The bounds of a queue in process. */
+export type MemoryQueueOptions = {
+  /** At most so many messages ready, delayed or reserved; and at most so many buried, the oldest of which goes first. */
+  readonly maxMessages: number
+  /** How long a worker may hold a message before it is taken to be dead. */
+  readonly leaseMs: number
+  readonly timers: Timers
+}
+
+type Entry = { readonly message: Message; attempt: number }
+type Waiter = (reservation: Reservation | undefined) => void
+
+/** The queue in process: first in, first out. Nothing outlives the process. */
+export function createMemoryQueue({ maxMessages, leaseMs, timers }: MemoryQueueOptions): Queue {
+  /** A Set, for its front can be taken without moving all the rest. */
+  const ready = new Set<Entry>()
+  const delayed = new Map<Entry, () => void>()
+  const reserved = new Map<Entry, () => void>()
+  const buried = new Set<Entry>()
+  const waiters = new Set<Waiter>()
+  let closed = false
+
+  function offer(entry: Entry): void {
+    if (closed) return
+    const [waiter] = waiters
+    if (waiter === undefined) {
+      ready.add(entry)
+      return
+    }
+    waiters.delete(waiter)
+    waiter(lease(entry))
+  }
+
+  function lease(entry: Entry): Reservation {
+    entry.attempt++
+    const { message, attempt } = entry
+    reserved.set(
+      entry,
+      timers.after(leaseMs, () => settle(() => offer(entry))),
+    )
+    /** Runs once, and only for the holder of the lease: a late holder finds another's attempt, or none. */
+    function settle(move: () => void): void {
+      if (entry.attempt !== attempt || !reserved.has(entry)) return
+      reserved.get(entry)?.()
+      reserved.delete(entry)
+      move()
+    }
+    return {
+      message,
+      attempt,
+      done: async () => settle(() => {}),
+      retry: async (delayMs) => settle(() => delay(entry, delayMs)),
+      bury: async () => settle(() => bury(entry)),
+    }
+  }
+
+  function delay(entry: Entry, delayMs: number): void {
+    const cancel = timers.after(delayMs, () => {
+      delayed.delete(entry)
+      offer(entry)
+    })
+    delayed.set(entry, cancel)
+  }
+
+  function bury(entry: Entry): void {
+    buried.add(entry)
+    const [oldest] = buried
+    if (buried.size > maxMessages && oldest !== undefined) buried.delete(oldest)
+  }
+
+  return {
+    async put(message) {
+      if (closed) throw new Error('the queue is closed')
+      if (Buffer.byteLength(message.body) > MAX_MESSAGE_BYTES) throw new RangeError('the message is too large to queue')
+      if (ready.size + delayed.size + reserved.size >= maxMessages) return 'full'
+      offer({ message, attempt: 0 })
+      return 'added'
+    },
+    reserve(signal) {
+      if (closed || signal.aborted) return Promise.resolve(undefined)
+      const [entry] = ready
+      if (entry !== undefined) {
+        ready.delete(entry)
+        return Promise.resolve(lease(entry))
+      }
+      return new Promise((resolve) => {
+        function settle(reservation: Reservation | undefined): void {
+          signal.removeEventListener('abort', stop)
+          resolve(reservation)
+        }
+        function stop(): void {
+          waiters.delete(settle)
+          resolve(undefined)
+        }
+        waiters.add(settle)
+        signal.addEventListener('abort', stop, { once: true })
+      })
+    },
+    depth: async () => ({
+      ready: ready.size,
+      delayed: delayed.size,
+      reserved: reserved.size,
+      buried: buried.size,
+    }),
+    async close() {
+      closed = true
+      for (const cancel of [...delayed.values(), ...reserved.values()]) cancel()
+      delayed.clear()
+      reserved.clear()
+      for (const waiter of waiters) waiter(undefined)
+      waiters.clear()
+    },
+  }
+}

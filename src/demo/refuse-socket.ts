@@ -1,0 +1,20 @@
+import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { PROBLEM_TYPE, problemText } from './problem.ts'
+
+/** Answers with a problem where there is a socket and no response object (an upgrade, an unreadable request); then closes. */
+export function refuseSocket(socket: Duplex, status: number, detail: string): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const text = problemText(status, { detail })
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(text)}`,
+    'Connection: close',
+  ]
+  socket.once('finish', () => socket.destroy())
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${text}`)
+}

@@ -1,0 +1,67 @@
+import { Hono } from 'hono'
+import type { Logger } from 'pino'
+import { bytesRoutes } from './bytes.ts'
+import { type ConflictOptions, userRoutes } from './conflicts.ts'
+import { echoRoutes } from './echo.ts'
+import type { DemoEnv } from './env.ts'
+import { eventRoutes } from './events.ts'
+import { indexRoutes } from './index-page.ts'
+import { type IntegrationOptions, integrationRoutes } from './integrations.ts'
+import { itemRoutes } from './items.ts'
+import { problem } from './problem.ts'
+import { slowRoutes } from './slow.ts'
+import { statusRoutes } from './status.ts'
+import type { Timers } from './timers.ts'
+
+/** What all the routes together stand on. */
+export type RoutesOptions = ConflictOptions &
+  IntegrationOptions & {
+    readonly timers: Timers
+    readonly log: Logger
+    /** Ends the answers that have no end of their own. */
+    readonly closing: AbortSignal
+  }
+
+/** Every route of the demo. Each error it answers with is a problem (RFC 9457); none shows a stack. */
+export function createRoutes(options: RoutesOptions): Hono<DemoEnv> {
+  const app = new Hono<DemoEnv>()
+  indexRoutes(app)
+  itemRoutes(app)
+  userRoutes(app, options)
+  integrationRoutes(app, options)
+  echoRoutes(app)
+  statusRoutes(app)
+  slowRoutes(app, options.timers)
+  eventRoutes(app, options.timers, options.closing)
+  bytesRoutes(app)
+  app.get('/ws', () => {
+    return problem(
+      426,
+      { detail: 'Open a WebSocket here (RFC 6455).' },
+      { upgrade: 'websocket', connection: 'upgrade' },
+    )
+  })
+  refuseOtherMethods(app)
+  app.notFound(() => problem(404, { detail: 'There is nothing here; GET / lists what there is.' }))
+  app.onError((error, c) => {
+    // The client went while it was still sending: nobody's fault, and nobody to answer.
+    if (c.env.outgoing.destroyed) options.log.debug({ err: error }, 'a client went away')
+    else options.log.error({ err: error, method: c.req.method, route: c.req.routePath }, 'a route failed')
+    return problem(500, { detail: 'Something went wrong in the demo; its log says what.' })
+  })
+  return app
+}
+
+/** 405 with Allow (RFC 9110 section 15.5.6) on each path, for the methods that no route before has taken. */
+function refuseOtherMethods(app: Hono<DemoEnv>): void {
+  const allowed = new Map<string, Set<string>>()
+  for (const { path, method } of app.routes) {
+    const methods = allowed.get(path) ?? new Set()
+    allowed.set(path, methods.add(method))
+    if (method === 'GET') methods.add('HEAD')
+  }
+  for (const [path, methods] of allowed) {
+    const allow = [...methods].join(', ')
+    app.all(path, (c) => problem(405, { detail: `${c.req.method} is not for this path; use ${allow}.` }, { allow }))
+  }
+}
