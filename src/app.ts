@@ -4,8 +4,7 @@ import { createAdminServer } from './admin/server.ts'
 import { type Clock, monotonicClock } from './clock.ts'
 import { SluiceError } from './errors.ts'
 import { createLimiter } from './limiter/limiter.ts'
-import { type GuardedStore, guardStore } from './limiter/outage.ts'
-import type { SharedStore } from './limiter/store.ts'
+import { guardStore } from './limiter/outage.ts'
 import type { Logger } from './log.ts'
 import { announceSeries, createMetrics, type Metrics } from './metrics/metrics.ts'
 import type { HostPort, Policy } from './policy/types.ts'
@@ -41,7 +40,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   const { log, clock = monotonicClock, random = Math.random } = options
   const metrics = createMetrics({ version: options.version, node: process.version })
   const local = createMemoryStore({ maxBuckets: policy.store.maxBuckets, clock })
-  const shared = openSharedStore(policy, { log, clock, random, metrics })
+  const shared = await openSharedStore(policy, { log, clock, random, metrics })
   const limiter = createLimiter({
     local,
     shared: shared?.guarded ?? null,
@@ -128,13 +127,14 @@ type StoreContext = {
 }
 
 /** Opens the store that several instances share, behind its guard; null where the policy keeps buckets in process. */
-function openSharedStore(policy: Policy, { log, clock, random, metrics }: StoreContext) {
+async function openSharedStore(policy: Policy, { log, clock, random, metrics }: StoreContext) {
   metrics.storeUp.set(1)
   metrics.storeBreaker.set(0)
   if (policy.store.kind === 'memory') return null
   const { url, password, keyPrefix, timeout, onError } = policy.store
-  const store: SharedStore = createRedisStore({ url, password, keyPrefix, connectTimeout: 1000 })
-  const guarded: GuardedStore = guardStore(store, {
+  const store = createRedisStore({ url, password, keyPrefix, connectTimeout: 1000 })
+  const guarded = guardStore(store, {
+    isAway: !(await store.opened),
     timeout,
     clock,
     random,

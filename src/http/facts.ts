@@ -12,6 +12,8 @@ export type Facts = {
   /** Names and values in turn, as received; `names` are the names in lower case, one for each pair. */
   readonly rawHeaders: readonly string[]
   readonly names: readonly string[]
+  /** The fields (lower case) that could come once only: whom the request is counted for is read from them. */
+  readonly singleFields: readonly string[]
   /** `1.1` or `1.0`. */
   readonly httpVersion: string
   readonly hasBody: boolean
@@ -23,7 +25,7 @@ export type Facts = {
 export type Refusal = { readonly status: 400 | 405 | 417 | 431; readonly detail: string }
 
 /** Fields of which one value at most may come: a second one would be keyed by one party and believed by another. */
-const SINGLE_FIELDS = ['host', 'authorization', 'content-length']
+const SINGLE_FIELDS: readonly string[] = ['host', 'authorization', 'content-length']
 // sub-delims and IPv6 literals included; no userinfo, no path (RFC 9110 section 7.2)
 const AUTHORITY = /^(?:\[[0-9a-fA-F:.]+\]|[\w\-.~!$&'()*+,;=%]+)(?::\d*)?$/
 
@@ -43,14 +45,20 @@ export function readFacts(
   }
   const names: string[] = []
   for (let i = 0; i < rawHeaders.length; i += 2) names.push(rawHeaders[i]!.toLowerCase())
-  for (const field of [...SINGLE_FIELDS, ...options.singleFields]) {
+  const singleFields = options.singleFields.length === 0 ? SINGLE_FIELDS : [...SINGLE_FIELDS, ...options.singleFields]
+  for (const field of singleFields) {
     if (names.indexOf(field) !== names.lastIndexOf(field)) return bad(`The field ${field} may come once only.`)
   }
   const target = parseTarget(request.url ?? '', method)
   if (target === null) return bad('The request target is malformed.')
-  const authority = target.authority ?? headers.host ?? ''
-  if (authority === '' ? request.httpVersionMinor > 0 : !AUTHORITY.test(authority)) {
+  const { host = '' } = headers
+  // Also beside an absolute-form target, which replaces it: RFC 9112 section 3.2 makes no exception.
+  if (headers.host === undefined ? request.httpVersionMinor > 0 : host !== '' && !AUTHORITY.test(host)) {
     return bad('The Host field is missing or malformed.')
+  }
+  const authority = target.authority ?? host
+  if (authority === '' ? request.httpVersionMinor > 0 : !AUTHORITY.test(authority)) {
+    return bad('The authority is empty or malformed.')
   }
   const { expect } = headers
   if (expect !== undefined && expect.toLowerCase() !== '100-continue') {
@@ -64,6 +72,7 @@ export function readFacts(
     headers,
     rawHeaders,
     names,
+    singleFields,
     httpVersion: request.httpVersion,
     hasBody: headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0',
     expectsContinue: expect !== undefined,

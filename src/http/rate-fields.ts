@@ -35,7 +35,7 @@ export function upstreamMembers(field: string, ours: readonly string[]): string 
 
 /**
  * Whether a shared cache may keep the answer (RFC 9111 section 3): fields that are one client's must not stand there.
- * An answer without any word about caching counts as kept when it has a validator to guess a lifetime from (section 4.2.2).
+ * Where nothing is said of a lifetime, an answer with a date to guess one from counts as kept (section 4.2.2).
  */
 export function isSharedCacheable(
   method: string,
@@ -44,9 +44,11 @@ export function isSharedCacheable(
 ): boolean {
   if (method !== 'GET' && method !== 'HEAD') return false
   const control = answer.cacheControl.toLowerCase()
-  if (/(?:^|[\s,])(?:private|no-store)(?:[\s,=]|$)/.test(control)) return false
+  // `private="name"` keeps only those fields from shared caches, not the answer (section 5.2.2.7).
+  if (/(?:^|[\s,])(?:private(?!\s*=)|no-store)(?:[\s,=]|$)/.test(control)) return false
   const isPublic = /(?:^|[\s,])(?:public|s-maxage\s*=\s*"?0*[1-9]|must-revalidate)/.test(control)
   if (isAuthorized) return isPublic
   if (isPublic || /(?:^|[\s,])max-age\s*=\s*"?0*[1-9]/.test(control)) return true
-  return control === '' && (answer.hasExpires || answer.hasLastModified)
+  if (/(?:^|[\s,])(?:no-cache|max-age|s-maxage)(?:[\s,=]|$)/.test(control)) return false
+  return answer.hasExpires || answer.hasLastModified
 }

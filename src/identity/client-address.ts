@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { LRUCache } from 'lru-cache'
 import type { ClientAddressSource } from '../policy/types.ts'
 import { type Address, compileCidrs, parseAddress } from './address.ts'
+import { forwardedNodes } from './forwarded.ts'
 
 export type ClientAddress = {
   readonly address: Address
@@ -12,6 +13,9 @@ export type ClientAddress = {
 /** Forwarding fields are read no further than this: a longer chain is an attack or a loop. */
 const MAX_HOPS = 32
 const MAX_BYTES = 2048
+/** Longer than any address in brackets with a port. */
+const MAX_HOP_LENGTH = 64
+const UNREADABLE = { address: null, isTrusted: false }
 
 /**
  * Compiles how a client's address is found. From a peer that is not trusted it is the peer: what it forwards is ignored.
@@ -28,11 +32,14 @@ export function compileClientAddress(
   const hops = new LRUCache<string, { address: Address | null; isTrusted: boolean }>({ max: 10_000 })
 
   function readHop(written: string): { address: Address | null; isTrusted: boolean } {
+    if (written.length > MAX_HOP_LENGTH) return UNREADABLE
     let hop = hops.get(written)
     if (hop === undefined) {
-      const address = parseAddress(written)
+      // A copy: a part of a field, remembered, would keep the whole field in memory.
+      const copy = Buffer.from(written).toString()
+      const address = parseAddress(copy)
       hop = { address, isTrusted: address !== null && isTrusted(address) }
-      hops.set(written, hop)
+      hops.set(copy, hop)
     }
     return hop
   }
@@ -49,7 +56,8 @@ export function compileClientAddress(
   }
 
   return (peerText, headers) => {
-    const peer = readHop(peerText ?? '0.0.0.0')
+    // Node writes a link-local peer with its interface, `fe80::1%eth0`; in a forwarding field that is no address.
+    const peer = readHop(peerText?.replace(/%.*$/, '') ?? '0.0.0.0')
     const address = peer.address ?? { text: '0.0.0.0', family: 'ipv4' }
     if (!peer.isTrusted || source.kind === 'peer') return { address, isPeerTrusted: peer.isTrusted }
     return { address: walk(address, elementsFromRight(source, headers)), isPeerTrusted: true }
@@ -61,18 +69,12 @@ function elementsFromRight(source: ClientAddressSource, headers: IncomingHttpHea
   const name = source.kind === 'header' ? source.header : source.kind
   const field = headers[name]
   if (field === undefined) return []
-  const line = (Array.isArray(field) ? field.join(',') : field).slice(-MAX_BYTES)
-  if (source.kind === 'header') return line.includes(',') ? [] : [line.trim()]
-  const elements = line
-    .split(',')
-    .slice(-MAX_HOPS)
-    .reverse()
-    .map((element) => element.trim())
-  return source.kind === 'forwarded' ? elements.map(forwardedFor) : elements
-}
-
-/** The node of a Forwarded element's `for` parameter (RFC 7239), empty where it has none that is plain. */
-function forwardedFor(element: string): string {
-  const match = /(?:^|;)\s*for\s*=\s*(?:"([^"\\]*)"|([^\s;"]+))/i.exec(element)
-  return match?.[1] ?? match?.[2] ?? ''
+  const line = Array.isArray(field) ? field.join(',') : field
+  const isLong = line.length > MAX_BYTES
+  if (source.kind === 'header') return isLong || line.includes(',') ? [] : [line.trim()]
+  const end = isLong ? line.slice(-MAX_BYTES) : line
+  const elements = source.kind === 'forwarded' ? forwardedNodes(end, MAX_HOPS + 1) : end.split(',').reverse()
+  // What the cut has halved could read as another address: `198.51.100.7` ends in `8.51.100.7`.
+  if (isLong) elements.pop()
+  return elements.slice(0, MAX_HOPS).map((element) => element.trim())
 }

@@ -29,7 +29,8 @@ export function compileCredential(apiKeys: ApiKeysPolicy | null): (headers: Inco
   }
 
   return (headers) => {
-    const authorization = headers.authorization
+    // An empty field claims nothing: sending one now and then must not make two clients of one.
+    const authorization = headers.authorization === '' ? undefined : headers.authorization
     const key = apiKeys === null ? undefined : headers[apiKeys.header]
     if (apiKeys !== null && typeof key === 'string' && key !== '') {
       const principal = principalOf(key, apiKeys)

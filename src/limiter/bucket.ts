@@ -4,8 +4,8 @@
  *
  * A bucket's state is two whole numbers: its debt in micro-tokens and the time in microseconds of the last write.
  * Debt, not balance, so that a rate or a burst may change without refilling or draining anything. A rate is kept as
- * the two whole numbers that were written (`tokens` every `seconds`), so that 1e6 / (10/3600) never loses a microsecond:
- * as long as the product stays below 2^53 the quotient's floor and ceiling are exact.
+ * the two whole numbers that were written (`tokens` every `seconds`), so that 1e6 / (10/3600) never loses a microsecond.
+ * Whole periods are taken off before multiplying: every product stays below 2^53, so floor and ceiling are exact.
  */
 export type Bucket = {
   /** Names the state together with a client's id. */
@@ -31,7 +31,10 @@ export const CLOCK_STEP_US = 1_000_000
 export function debtAt(bucket: Bucket, debt: number, timeUs: number, nowUs: number): number {
   const held = Math.min(debt, bucket.capacity)
   if (nowUs <= timeUs) return held
-  return Math.max(0, held - Math.floor(((nowUs - timeUs) * bucket.tokens) / bucket.seconds))
+  const elapsedUs = nowUs - timeUs
+  const periods = Math.floor(elapsedUs / bucket.seconds)
+  const rest = Math.floor(((elapsedUs - periods * bucket.seconds) * bucket.tokens) / bucket.seconds)
+  return Math.max(0, held - periods * bucket.tokens - rest)
 }
 
 /** The time (microseconds) to write beside a new debt. */
@@ -54,14 +57,15 @@ export function waitUs(bucket: Bucket, debt: number, cost: number): number {
   return drainUs(bucket, Math.max(0, debt + cost - bucket.capacity))
 }
 
-/** Microseconds until `remainingTokens` is one more; 0 for a full bucket. */
+/** Microseconds until `remainingTokens` is one more, or the bucket full where that comes first; 0 for a full bucket. */
 export function nextTokenUs(bucket: Bucket, debt: number): number {
-  if (debt <= 0) return 0
-  const over = debt % TOKEN
-  return drainUs(bucket, over === 0 ? TOKEN : over)
+  // Counted from the capacity, for an instance's share of a bucket is no whole number of tokens.
+  const over = debt + (remainingTokens(bucket, debt) + 1) * TOKEN - bucket.capacity
+  return drainUs(bucket, Math.min(debt, over))
 }
 
 /** Microseconds in which this much debt drains. */
 export function drainUs(bucket: Bucket, debt: number): number {
-  return Math.ceil((debt * bucket.seconds) / bucket.tokens)
+  const periods = Math.floor(debt / bucket.tokens)
+  return periods * bucket.seconds + Math.ceil(((debt - periods * bucket.tokens) * bucket.seconds) / bucket.tokens)
 }

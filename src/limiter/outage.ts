@@ -36,6 +36,8 @@ export function guardStore(
     readonly clock: Clock
     readonly random: () => number
     readonly events: OutageEvents
+    /** The store was away when this began: start open, and probe. */
+    readonly isAway?: boolean
   },
 ): GuardedStore {
   const { timeout, clock, random, events } = options
@@ -50,6 +52,10 @@ export function guardStore(
   function failed(cause: unknown): void {
     failures++
     if (open || closed || failures < FAILURES_TO_OPEN) return
+    openBreaker(cause)
+  }
+
+  function openBreaker(cause: unknown): void {
     open = true
     events.changed('open', cause)
     scheduleProbe()
@@ -130,6 +136,8 @@ export function guardStore(
       )
     })
   }
+
+  if (options.isAway) openBreaker(new SluiceError('store_unavailable', 'the store was away at the start'))
 
   return {
     charge: (debits) => (open ? null : call(debits)),

@@ -22,8 +22,10 @@ export function rateFields(
   epochMs: number,
   retryAfter: number | null,
 ): RateFields | null {
+  // Nothing binds in shadow, where whoever reads our fields would slow down for limits that do not hold.
+  if (decision.binding === null) return null
   const shown = decision.outcomes.filter(isShown)
-  const binding = decision.binding !== null && isShown(decision.binding) ? decision.binding : bindingOf(shown)
+  const binding = isShown(decision.binding) ? decision.binding : bindingOf(shown)
   if (binding === null) return null
   const { limit } = binding.plan
   const resetSeconds = Math.min(seconds(binding.nextUs), retryAfter ?? Number.POSITIVE_INFINITY)

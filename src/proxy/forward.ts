@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { PassThrough } from 'node:stream'
-import { type Dispatcher, Pool } from 'undici'
+import { buildConnector, type Dispatcher, Pool } from 'undici'
 import { isHopByHop, nominatedFields } from '../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../policy/types.ts'
 
@@ -45,7 +45,7 @@ const MAX_ANSWER_HEADER_BYTES = 64 * 1024
 export function createForwarder(upstream: UpstreamPolicy): Forwarder {
   const pool = new Pool(upstream.url, {
     connections: upstream.maxConnections + upstream.maxStreams,
-    connect: { timeout: upstream.connectTimeout },
+    connect: createConnector(upstream.connectTimeout),
     headersTimeout: upstream.responseTimeout,
     bodyTimeout: upstream.idleTimeout,
     keepAliveTimeout: upstream.keepAliveTimeout,
@@ -111,6 +111,8 @@ function exchange(pool: Pool, options: ForwardOptions, events: ExchangeEvents): 
   let abort: ((reason: Error) => void) | undefined
   let isOver = false
   let isRetried = false
+  let hasBegun = false
+  let hasData = false
 
   function over(): void {
     if (isOver) return
@@ -136,9 +138,12 @@ function exchange(pool: Pool, options: ForwardOptions, events: ExchangeEvents): 
       abort = abortRequest as (reason: Error) => void
       if (isOver) abort(new Error('the client has gone'))
     },
+    onResponseStarted() {
+      hasBegun = true
+    },
     onHeaders(status, rawFields, resume, reason) {
-      if (isOver || status < 200) return true
-      const fields = endToEnd(rawFields)
+      if (isOver || (status >= 100 && status < 200)) return true
+      const fields = endToEnd(rawFields, status)
       events.onHead(fields)
       try {
         response.writeHead(status, reason, options.onAnswer(status, fields))
@@ -148,10 +153,21 @@ function exchange(pool: Pool, options: ForwardOptions, events: ExchangeEvents): 
         abort?.(new Error(detail))
         return true
       }
+      if (status === 204 || status === 304) {
+        // Ends here: undici would miss the body that a 304's Content-Length tells of, and a wrong one is not for the client.
+        over()
+        response.end()
+        return true
+      }
       response.on('drain', resume)
+      // Goes out before its body where that is not here yet: an event stream may be silent for long.
+      process.nextTick(() => {
+        if (!isOver && !hasData) response.flushHeaders()
+      })
       return true
     },
     onData(chunk) {
+      hasData = true
       return isOver || response.write(chunk)
     },
     onComplete() {
@@ -161,7 +177,7 @@ function exchange(pool: Pool, options: ForwardOptions, events: ExchangeEvents): 
     },
     onError(cause) {
       if (isOver) return
-      if (!isRetried && !response.headersSent && !options.hasBody && isStaleConnection(method, cause)) {
+      if (!isRetried && !hasBegun && !options.hasBody && isStaleConnection(method, cause)) {
         isRetried = true
         dispatch()
         return
@@ -192,8 +208,19 @@ function exchange(pool: Pool, options: ForwardOptions, events: ExchangeEvents): 
   dispatch()
 }
 
+/** Connects as undici does, but for one thing: a connection's errors tell, as undici's own do, what it had read before. */
+function createConnector(timeout: number): buildConnector.connector {
+  const connect = buildConnector({ timeout })
+  return (options, callback) =>
+    connect(options, (...[failure, socket]) => {
+      if (failure !== null) return callback(failure, null)
+      socket.on('error', (cause) => Object.assign(cause, { socket: { bytesRead: socket.bytesRead } }))
+      callback(null, socket)
+    })
+}
+
 /** The upstream's fields that go on to the client, as strings. */
-function endToEnd(rawFields: readonly Buffer[]): string[] {
+function endToEnd(rawFields: readonly Buffer[], status: number): string[] {
   const fields: string[] = []
   let connection: string | undefined
   for (let i = 0; i < rawFields.length; i += 2) {
@@ -201,7 +228,10 @@ function endToEnd(rawFields: readonly Buffer[]): string[] {
     const value = rawFields[i + 1]!.toString('latin1')
     const lower = name.toLowerCase()
     if (lower === 'connection') connection = connection === undefined ? value : `${connection},${value}`
-    if (!isHopByHop(lower)) fields.push(name, value)
+    if (isHopByHop(lower)) continue
+    // RFC 9110 section 8.6: a 204 has no length, not even a wrong one.
+    if (status === 204 && lower === 'content-length') continue
+    fields.push(name, value)
   }
   const nominated = nominatedFields(connection)
   if (nominated === null) return fields
@@ -219,16 +249,24 @@ type UpstreamError = Error & { readonly code?: string; readonly socket?: { reado
 
 /** Whether a request failed because its pooled connection had been closed meanwhile: it had carried answers before. */
 function isStaleConnection(method: string, cause: UpstreamError): boolean {
-  return IDEMPOTENT.has(method) && cause.code === 'UND_ERR_SOCKET' && (cause.socket?.bytesRead ?? 0) > 0
+  return IDEMPOTENT.has(method) && CLOSED.has(cause.code ?? '') && (cause.socket?.bytesRead ?? 0) > 0
 }
 
+const CLOSED = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+
 function failureOf(cause: UpstreamError): ForwardFailure {
-  const known = FAILURES[cause.code ?? '']
+  const code = cause.code ?? ''
+  const known = code.startsWith('HPE_') ? NOT_HTTP : FAILURES[code]
   if (known !== undefined) return { status: known[0], error: known[1], detail: known[2], cause }
   return { status: 502, error: 'destination_unavailable', detail: 'The upstream cannot be reached.', cause }
 }
 
-const FAILURES: Record<string, readonly [502 | 504, string, string]> = {
+type Failure = readonly [502 | 504, string, string]
+
+/** Whatever the parser refuses. */
+const NOT_HTTP: Failure = [502, 'http_protocol_error', "The upstream's answer is not HTTP."]
+
+const FAILURES: Record<string, Failure> = {
   ECONNREFUSED: [502, 'connection_refused', 'The upstream refuses connections.'],
   ENOTFOUND: [502, 'dns_error', "The upstream's name has no address."],
   EAI_AGAIN: [502, 'dns_error', "The upstream's name could not be looked up."],
@@ -239,7 +277,4 @@ const FAILURES: Record<string, readonly [502 | 504, string, string]> = {
   UND_ERR_HEADERS_TIMEOUT: [504, 'http_response_timeout', 'The upstream did not answer in time.'],
   UND_ERR_BODY_TIMEOUT: [504, 'http_response_incomplete', 'The upstream stopped in the middle of its answer.'],
   UND_ERR_HEADERS_OVERFLOW: [502, 'http_response_header_section_size', "The upstream's header is too large."],
-}
-for (const code of ['HPE_INVALID_CONSTANT', 'HPE_INVALID_HEADER_TOKEN', 'HPE_INVALID_STATUS', 'HPE_INVALID_VERSION']) {
-  FAILURES[code] = [502, 'http_protocol_error', "The upstream's answer is not HTTP."]
 }

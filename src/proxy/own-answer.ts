@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { PROBLEM_TYPE, type Problem, problemBody } from '../http/problem.ts'
 
 export type OwnAnswer = {
@@ -23,7 +23,8 @@ export function sendOwnAnswer(response: ServerResponse, answer: OwnAnswer, conte
   if (response.headersSent || response.destroyed) return
   const { problem, fields = [], body } = answer
   const text = body?.text ?? problemBody({ ...problem, request_id: context.requestId })
-  response.writeHead(problem.status, [
+  // The phrase is given so that none is left of an upstream's answer that could not be sent.
+  response.writeHead(problem.status, STATUS_CODES[problem.status] ?? '', [
     'Content-Type',
     body?.type ?? PROBLEM_TYPE,
     'Content-Length',

@@ -33,15 +33,16 @@ const TWINNED = new Set([...FORWARDING, ...REPLACED, 'content-length', 'transfer
  * ends at this hop and without what an untrusted peer says of others; then ours.
  */
 export function requestFields(facts: Facts, options: RequestFieldsOptions): string[] {
-  const { rawHeaders, names, headers } = facts
+  const { rawHeaders, names, headers, singleFields } = facts
   const nominated = nominatedFields(headers.connection)
   const fields: string[] = ['Host', options.host]
   for (let i = 0; i < names.length; i++) {
     const name = names[i]!
     if (isHopByHop(name) || REPLACED.has(name)) continue
     if (!options.isPeerTrusted && isForwarding(name, options.addressField)) continue
-    if (nominated?.has(name)) continue
-    if (name.includes('_') && isTwin(name, options.addressField)) continue
+    // Who was counted goes on with the request, whatever Connection says.
+    if (nominated?.has(name) && !singleFields.includes(name) && !isForwarding(name, options.addressField)) continue
+    if (name.includes('_') && isTwin(name, singleFields, options.addressField)) continue
     fields.push(rawHeaders[2 * i]!, rawHeaders[2 * i + 1]!)
   }
   const trusted = options.isPeerTrusted ? headers : {}
@@ -67,9 +68,11 @@ export function isForwarding(name: string, addressField: string | null): boolean
   return name.startsWith('x-forwarded-') || FORWARDING.has(name) || name === addressField
 }
 
-function isTwin(name: string, addressField: string | null): boolean {
+function isTwin(name: string, singleFields: readonly string[], addressField: string | null): boolean {
   const hyphenated = name.replaceAll('_', '-')
-  return TWINNED.has(hyphenated) || isForwarding(hyphenated, addressField)
+  // A field may be named with an underscore by the policy itself: then it is no twin.
+  if (singleFields.includes(name) || name === addressField) return false
+  return TWINNED.has(hyphenated) || singleFields.includes(hyphenated) || isForwarding(hyphenated, addressField)
 }
 
 function single(value: string | string[] | undefined): string | undefined {

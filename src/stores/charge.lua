@@ -32,7 +32,10 @@ for i = 1, #KEYS do
   kept[i] = { debt, time }
   local settled = math.min(debt, capacity)
   if now > time then
-    settled = math.max(0, settled - math.floor((now - time) * tokens / seconds))
+    -- Whole periods are taken off before multiplying, as in bucket.ts: every product stays below 2^53.
+    local periods = math.floor((now - time) / seconds)
+    local rest = math.floor((now - time - periods * seconds) * tokens / seconds)
+    settled = math.max(0, settled - periods * tokens - rest)
   end
   debts[i] = settled
   times[i] = (time > now and time - now <= CLOCK_STEP_US) and time or now

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { admits, type Bucket, debtAt, timeAfter } from '../limiter/bucket.ts'
+import { admits, type Bucket, CLOCK_STEP_US, debtAt, timeAfter } from '../limiter/bucket.ts'
 import type { Debit, LocalStore } from '../limiter/store.ts'
 
 export type MemoryStore = LocalStore & {
@@ -76,6 +76,17 @@ export function createMemoryStore(options: { readonly maxBuckets: number; readon
     return `~${foldOf(debit.tag)}`
   }
 
+  /** The slot's debt now. A clock far back is taken over here, for a refusal, which writes nothing, must not lock either. */
+  function settle(bucket: Bucket, slot: number, nowUs: number): number {
+    const timeUs = state[slot + 1]!
+    const debt = debtAt(bucket, state[slot]!, timeUs, nowUs)
+    if (timeUs - nowUs > CLOCK_STEP_US) {
+      state[slot] = debt
+      state[slot + 1] = nowUs
+    }
+    return debt
+  }
+
   function write(slots: Map<string, number>, id: string, debt: number, nowUs: number): void {
     let slot = slots.get(id)
     if (slot === undefined) {
@@ -108,7 +119,7 @@ export function createMemoryStore(options: { readonly maxBuckets: number; readon
         const id = place(slots, debit, nowUs)
         const slot = slots.get(id)
         ids.push(id)
-        debts.push(slot === undefined ? 0 : debtAt(debit.bucket, state[slot]!, state[slot + 1]!, nowUs))
+        debts.push(slot === undefined ? 0 : settle(debit.bucket, slot, nowUs))
       }
       if (!groupAdmitted(debits, debts, 0)) return debts
       for (let i = 0; i < debits.length; i++) {

@@ -17,6 +17,11 @@ export type RedisStoreOptions = {
   readonly onError?: (cause: Error) => void
 }
 
+export type RedisStore = SharedStore & {
+  /** Resolves when the first attempt to connect has ended: whether Redis was there. Never rejects. */
+  readonly opened: Promise<boolean>
+}
+
 type ChargeCommand = { chargeBuckets(keyCount: number, ...keysAndArgs: (string | number)[]): Promise<number[]> }
 
 /**
@@ -25,7 +30,7 @@ type ChargeCommand = { chargeBuckets(keyCount: number, ...keysAndArgs: (string |
  *
  * Starting while Redis is away works: calls reject at once (nothing queues up in the client) until it is there.
  */
-export function createRedisStore(options: RedisStoreOptions): SharedStore {
+export function createRedisStore(options: RedisStoreOptions): RedisStore {
   const redis = new Redis(options.url, {
     ...(options.password === null ? {} : { password: options.password }),
     connectTimeout: options.connectTimeout,
@@ -39,6 +44,14 @@ export function createRedisStore(options: RedisStoreOptions): SharedStore {
   const script = redis as unknown as ChargeCommand
   // Without a listener ioredis prints every failed reconnection itself.
   redis.on('error', (cause: Error) => options.onError?.(cause))
+  const opened = new Promise<boolean>((resolve) => {
+    // A server that accepts the connection and then says nothing would never end the attempt.
+    const silent = setTimeout(resolve, options.connectTimeout, false)
+    redis.once('ready', () => resolve(true))
+    redis.once('close', () => resolve(false))
+    redis.once('end', () => clearTimeout(silent))
+    redis.once('ready', () => clearTimeout(silent))
+  })
 
   async function charge(debits: readonly Debit[]): Promise<readonly number[]> {
     if (debits.length === 0) return []
@@ -57,6 +70,7 @@ export function createRedisStore(options: RedisStoreOptions): SharedStore {
 
   return {
     charge,
+    opened,
     ping: async () => {
       await redis.ping()
     },

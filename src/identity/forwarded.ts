@@ -1,0 +1,49 @@
+/**
+ * The nodes that the elements of a Forwarded field (RFC 7239) name in `for`, nearest hop first; empty where an element has
+ * none, or none that is plain. Read from the right: what a trusted proxy appended is well-formed and comes first, and what
+ * a client wrote to the left of it, an open quote included, cannot reach into it.
+ */
+export function forwardedNodes(field: string, maxHops: number): string[] {
+  const nodes: string[] = []
+  let end = field.length
+  while (end >= 0 && nodes.length < maxHops) {
+    const start = separatorBefore(field, end, ',') + 1
+    nodes.push(nodeOf(field.slice(start, end)))
+    end = start - 1
+  }
+  return nodes
+}
+
+/** A Host field is a client's own words and stands quoted in `host`, so a separator within quotes separates nothing. */
+function nodeOf(element: string): string {
+  let node = ''
+  let end = element.length
+  while (end >= 0) {
+    const start = separatorBefore(element, end, ';') + 1
+    const parameter = /^\s*for\s*=\s*(?:"([^"\\]*)"|([^\s;,"]+))\s*$/i.exec(element.slice(start, end))
+    if (parameter !== null) {
+      // Each parameter may stand once only: of two nobody knows which one is meant.
+      if (node !== '') return ''
+      node = parameter[1] ?? parameter[2]!
+    }
+    end = start - 1
+  }
+  return node
+}
+
+/** The index of the last separator outside a quoted string before `end`; -1 where there is none. */
+function separatorBefore(text: string, end: number, separator: string): number {
+  let isQuoted = false
+  for (let i = end - 1; i >= 0; i--) {
+    if (text[i] === '"' && !(isQuoted && isEscaped(text, i))) isQuoted = !isQuoted
+    else if (text[i] === separator && !isQuoted) return i
+  }
+  return -1
+}
+
+/** Whether an odd number of backslashes stands before the index. */
+function isEscaped(text: string, index: number): boolean {
+  let first = index
+  while (first > 0 && text[first - 1] === '\\') first--
+  return (index - first) % 2 === 1
+}
