@@ -5,10 +5,9 @@ import { createLog } from '../log.ts'
 import { createDemo } from './server.ts'
 import { readSettings } from './settings.ts'
 
-/** `npm run demo`: runs the demo until SIGTERM or SIGINT, then exits 0; what hinders its start is told in one line, exit 1. */
+/** `npm run demo`: runs the demo until SIGTERM or SIGINT, then exits 0; what hinders its start is one line, and exit 1. */
 async function main(): Promise<void> {
   const demo = createDemo({ ...readSettings(process.env), log: createLog({ level: 'info' }) })
-  const { url } = await demo.start()
   let stopping = false
   function stop(): void {
     // The second signal does not wait.
@@ -18,6 +17,7 @@ async function main(): Promise<void> {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  const { url } = await demo.start()
   process.stdout.write(`The demo upstream listens on ${url}\n`)
 }
 

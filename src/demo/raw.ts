@@ -40,7 +40,7 @@ export function answerRawJson(outgoing: ServerResponse, value: unknown): void {
 export function goneSignal(outgoing: ServerResponse, closing?: AbortSignal): AbortSignal {
   const gone = new AbortController()
   function end(): void {
-    // By hand, and not by AbortSignal.any, which leaves a trace of each answer in a signal that lives as long as the server.
+    // By hand: AbortSignal.any would leave a trace of each answer in a signal that lives as long as the server.
     closing?.removeEventListener('abort', end)
     gone.abort()
   }

@@ -2,7 +2,10 @@ import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { PROBLEM_TYPE, problemText } from './problem.ts'
 
-/** Answers with a problem where there is a socket and no response object (an upgrade, an unreadable request); then closes. */
+/**
+ * Answers with a problem, then closes, where there is a socket and no response object: on an upgrade, and on a request
+ * that could not be read.
+ */
 export function refuseSocket(socket: Duplex, status: number, detail: string): void {
   if (!socket.writable) {
     socket.destroy()

@@ -17,7 +17,7 @@ import { createWorker } from './worker.ts'
 export type Demo = {
   /** Listens and begins to work on jobs. Rejects with a SluiceError `listen_failed`. Once only. */
   start(): Promise<{ readonly url: string }>
-  /** Takes nothing new, ends streams, finishes what is in flight for at most `graceMs`, and leaves no timer. Never rejects. */
+  /** Takes nothing new, ends streams, lets what is in flight finish within `graceMs`, leaves no timer. Never rejects. */
   close(): Promise<void>
 }
 

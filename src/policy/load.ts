@@ -1,4 +1,5 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair } from 'yaml'
+import { parseYaml } from './parse-yaml.ts'
 import { type Path, pathText } from './path.ts'
 import { grouped, show } from './show.ts'
 import { coreScalar, type Env, substitute } from './substitute.ts'
@@ -57,7 +58,7 @@ export function load(text: string, env: Env): Loaded {
     }
   }
   if (Buffer.byteLength(text) > MAX_POLICY_BYTES) return failed('the file is larger than 1 MiB; write a shorter policy')
-  const document = tryParse(text, lines)
+  const document = parseYaml(text, lines)
   if (document === undefined) return failed('the file is nested too deeply to be read; write a flatter one')
 
   const structural = document.errors.filter((error) => !isHarmless(error)).sort((a, b) => a.pos[0] - b.pos[0])[0]
@@ -151,22 +152,6 @@ function openValueAt(offset: number, places: ReadonlyMap<string, Place>): number
   for (const place of places.values())
     if (place.start < offset && place.end >= offset - 1) start = Math.max(start, place.start)
   return start
-}
-
-function tryParse(text: string, lines: LineCounter) {
-  try {
-    return parseDocument(text, {
-      lineCounter: lines,
-      prettyErrors: false,
-      // Ours to check: the package compares every key with every other.
-      uniqueKeys: false,
-      schema: 'core',
-      logLevel: 'error',
-    })
-  } catch {
-    // The parser recurses; a megabyte of brackets ends its stack.
-    return undefined
-  }
 }
 
 function lineAround(text: string, offset: number): string {

@@ -1,49 +1,16 @@
 import * as z from 'zod'
 import { readHostPort } from './address.ts'
-import { choice, duration, flag, optional, percentage, plainText, size, text, unbuilt, whole } from './field.ts'
-import { adminToken, fileName, secretText, someText } from './schema-common.ts'
+import { choice, duration, flag, optional, percentage, size, text, unbuilt, whole } from './field.ts'
+import { adminToken, fileName } from './schema-common.ts'
 import { identity } from './schema-identity.ts'
 import { deny, exempt, limits } from './schema-limits.ts'
-import { readOrigin, readRedisUrl, readUpstreamUrl } from './url.ts'
+import { store } from './schema-store.ts'
+import { upstream } from './schema-upstream.ts'
+import { readOrigin } from './url.ts'
 
 const ANY = /^/
 const hostPort = () =>
   text({ what: 'an address to listen on', write: 'host:port, such as 0.0.0.0:8080 or :8080' }, ANY, readHostPort)
-
-const upstream = z
-  .strictObject({
-    url: text({ what: 'an upstream', write: 'http://host:port, such as http://127.0.0.1:3000' }, ANY, readUpstreamUrl)
-      .prefault('http://127.0.0.1:3000')
-      .describe('Where requests are forwarded to: http://host:port (https:// and unix: are not supported yet).'),
-    tls: unbuilt(
-      optional(
-        z.strictObject({
-          ca_file: optional(fileName()).describe('The authorities to trust, PEM.'),
-          cert_file: optional(fileName()).describe('Our certificate, PEM.'),
-          key_file: optional(fileName()).describe("Our certificate's key, PEM."),
-          server_name: optional(someText()).describe('The name to ask for and to verify.'),
-        }),
-      ).describe('TLS towards the upstream. Not supported yet.'),
-    ),
-    connect_timeout: duration().prefault('2s').describe('How long connecting may take.'),
-    response_timeout: duration().prefault('30s').describe("How long the response's header may take."),
-    idle_timeout: duration()
-      .prefault('5m')
-      .describe('How long may pass between two chunks of a body, or on an upgraded connection.'),
-    keep_alive_timeout: duration()
-      .prefault('4s')
-      .describe("Pooled connections idle for longer are closed; the upstream's Keep-Alive hint is honoured."),
-    max_connections: whole(1, 65_535).prefault(256).describe('Connections to the upstream.'),
-    max_queue: whole(0, 1_000_000)
-      .prefault(1024)
-      .describe('Requests that may wait for a connection; beyond them 503 with Retry-After.'),
-    max_streams: whole(0, 1_000_000)
-      .prefault(10_000)
-      .describe('Upgrades and event streams, counted apart from max_connections.'),
-    preserve_host: flag().prefault(true).describe("Whether the upstream sees the client's Host or its own."),
-  })
-  .prefault({})
-  .describe('The HTTP API behind Sluice.')
 
 const server = z
   .strictObject({
@@ -70,54 +37,6 @@ const server = z
   })
   .prefault({})
   .describe('The proxied port.')
-
-const store = z
-  .strictObject({
-    kind: choice(['memory', 'redis'])
-      .prefault('memory')
-      .describe('memory: buckets in this process. redis: shared by all instances.'),
-    max_buckets: whole(1, 100_000_000).prefault(1_000_000).describe('Buckets kept in process at most.'),
-    url: optional(text({ what: 'the address of a Redis', write: 'redis://host:6379' }, /^/, readRedisUrl)).describe(
-      'redis://[user[:password]@]host[:port][/db]. Only with kind redis.',
-    ),
-    cluster: unbuilt(
-      optional(z.array(someText())).describe('Nodes of a Redis Cluster, instead of url. Not supported yet.'),
-    ),
-    sentinel: unbuilt(
-      optional(z.strictObject({ name: someText(), nodes: z.array(someText()) })).describe(
-        'A primary found through Redis Sentinel, instead of url. Not supported yet.',
-      ),
-    ),
-    password: optional(secretText()).describe("Redis's password, where it is not in url. Only with kind redis."),
-    password_file: optional(fileName()).describe("The file that holds Redis's password. Only with kind redis."),
-    tls: unbuilt(
-      optional(z.strictObject({ ca_file: optional(fileName()) })).describe('TLS towards Redis. Not supported yet.'),
-    ),
-    key_prefix: plainText(
-      { what: 'a key prefix', write: '1 to 64 visible ASCII characters other than { and }, such as "sluice:"' },
-      /^[\x21-\x7a|~]{1,64}$/,
-    )
-      .prefault('sluice:')
-      .describe('What all keys in Redis start with. Only with kind redis.'),
-    timeout: duration(1, 10_000)
-      .prefault('20ms')
-      .describe('How long a decision waits for Redis at most. Only with kind redis.'),
-    on_error: choice(['local', 'allow', 'deny'])
-      .prefault('local')
-      .describe(
-        'While Redis is away: limit in this process, let everything pass, or answer 503. Only with kind redis.',
-      ),
-    expected_instances: whole(1, 10_000)
-      .prefault(1)
-      .describe('While Redis is away rate and burst are divided by this. Only with kind redis.'),
-    lease: choice(['auto', 'off'])
-      .prefault('auto')
-      .describe(
-        'auto: take several tokens of a hot bucket at once. off: every request asks Redis. Only with kind redis.',
-      ),
-  })
-  .prefault({})
-  .describe('Where buckets are kept.')
 
 const refuse = z
   .strictObject({

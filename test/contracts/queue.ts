@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { MAX_MESSAGE_BYTES, type Queue, type Reservation } from '../../src/demo/queue/queue.ts'
 
-/** A queue to be held to its contract, with the time it lives in: a backend with a clock of its own sleeps in `advance`. */
+/** A queue to be held to its contract, and its time: a backend with a clock of its own sleeps in `advance`. */
 export type QueueUnderTest = { readonly queue: Queue; advance(ms: number): Promise<void> }
 
 export type QueueBounds = { readonly maxMessages: number; readonly leaseMs: number }

@@ -34,7 +34,8 @@ export type Depth = {
 }
 
 /**
- * Hands messages to workers, each to one at a time, at least once. Owned here, by its caller: jobs and worker know no backend.
+ * Hands messages to workers, each to one at a time, at least once. It is owned by its callers, jobs and worker, which
+ * know no backend.
  *
  * - A message comes again when its worker neither settles it nor lives: after the lease, `leaseMs` from its reservation.
  *   So it may come twice, and what it asks for must bear that.

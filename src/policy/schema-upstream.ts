@@ -1,0 +1,40 @@
+import * as z from 'zod'
+import { duration, flag, optional, text, unbuilt, whole } from './field.ts'
+import { fileName, someText } from './schema-common.ts'
+import { readUpstreamUrl } from './url.ts'
+
+/** The API behind Sluice, and the connections to it. */
+export const upstream = z
+  .strictObject({
+    url: text({ what: 'an upstream', write: 'http://host:port, such as http://127.0.0.1:3000' }, /^/, readUpstreamUrl)
+      .prefault('http://127.0.0.1:3000')
+      .describe('Where requests are forwarded to: http://host:port (https:// and unix: are not supported yet).'),
+    tls: unbuilt(
+      optional(
+        z.strictObject({
+          ca_file: optional(fileName()).describe('The authorities to trust, PEM.'),
+          cert_file: optional(fileName()).describe('Our certificate, PEM.'),
+          key_file: optional(fileName()).describe("Our certificate's key, PEM."),
+          server_name: optional(someText()).describe('The name to ask for and to verify.'),
+        }),
+      ).describe('TLS towards the upstream. Not supported yet.'),
+    ),
+    connect_timeout: duration().prefault('2s').describe('How long connecting may take.'),
+    response_timeout: duration().prefault('30s').describe("How long the response's header may take."),
+    idle_timeout: duration()
+      .prefault('5m')
+      .describe('How long may pass between two chunks of a body, or on an upgraded connection.'),
+    keep_alive_timeout: duration()
+      .prefault('4s')
+      .describe("Pooled connections idle for longer are closed; the upstream's Keep-Alive hint is honoured."),
+    max_connections: whole(1, 65_535).prefault(256).describe('Connections to the upstream.'),
+    max_queue: whole(0, 1_000_000)
+      .prefault(1024)
+      .describe('Requests that may wait for a connection; beyond them 503 with Retry-After.'),
+    max_streams: whole(0, 1_000_000)
+      .prefault(10_000)
+      .describe('Upgrades and event streams, counted apart from max_connections.'),
+    preserve_host: flag().prefault(true).describe("Whether the upstream sees the client's Host or its own."),
+  })
+  .prefault({})
+  .describe('The HTTP API behind Sluice.')
