@@ -24,6 +24,7 @@ const NEVER_NOMINATED = new Set([
   'forwarded',
   'via',
   'x-real-ip',
+  'x-client-cert',
   'x-request-id',
   'cache-control',
 ])

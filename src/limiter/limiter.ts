@@ -40,7 +40,9 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     const debits: Debit[] = []
     const claims = claimAll(identity, plans, debits, false)
     const missing = claims.find((claim) => claim.missing && claim.group === 0)
-    if (missing !== undefined && mode === 'enforce') {
+    if (missing !== undefined) {
+      // In shadow too it costs nothing, or a day in shadow would count more than enforcement will.
+      if (mode === 'shadow') return conclude([missing], [], [], mode, 'local')
       return { verdict: 'missing', limit: missing.plan, path: 'local', outcomes: [], binding: null }
     }
     if (debits.length === 0) return conclude(claims, debits, [], mode, 'local')

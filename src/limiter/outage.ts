@@ -12,12 +12,14 @@ export type OutageEvents = {
 
 export type GuardedStore = {
   /**
-   * Charges through the store. Null at once while the breaker is open: nobody waits for a store known to be away.
+   * Charges through the store. Null at once while the breaker is open, and after `close`: nobody waits for a store
+   * known to be away.
    * Otherwise resolves with the debts, or null when the store failed or did not answer in time; it never rejects.
    * A reply after its deadline is ignored: the store may have charged, the client was decided without it.
    */
   charge(debits: readonly Debit[]): Promise<readonly number[] | null> | null
   readonly isOpen: boolean
+  /** Decides those who wait without the store, and leaves no timer. */
   close(): void
 }
 
@@ -67,23 +69,22 @@ export function guardStore(
   }
 
   function runProbe(): void {
-    let timedOut: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      timedOut = setTimeout(() => reject(new Error('the probe had no answer in time')), timeout)
+      probe = setTimeout(() => reject(new Error('the probe had no answer in time')), timeout)
     })
-    Promise.race([store.ping(), late])
-      .then(
-        () => {
-          if (closed) return
-          open = false
-          failures = 0
-          events.changed('closed', undefined)
-        },
-        () => {
-          if (!closed) scheduleProbe()
-        },
-      )
-      .finally(() => clearTimeout(timedOut))
+    Promise.race([store.ping(), late]).then(
+      () => {
+        clearTimeout(probe)
+        if (closed) return
+        open = false
+        failures = 0
+        events.changed('closed', undefined)
+      },
+      () => {
+        clearTimeout(probe)
+        if (!closed) scheduleProbe()
+      },
+    )
   }
 
   function expire(): void {
@@ -111,9 +112,10 @@ export function guardStore(
         deadlineUs: sentUs + timeout * 1000,
         settle: () => {
           entry.settle = null
+          resolve(null)
+          if (closed) return
           events.called('timeout', clock.nowUs() - sentUs)
           failed(new SluiceError('store_unavailable', `the store did not answer within ${timeout} ms`))
-          resolve(null)
         },
       }
       waiting.push(entry)
@@ -140,7 +142,7 @@ export function guardStore(
   if (options.isAway) openBreaker(new SluiceError('store_unavailable', 'the store was away at the start'))
 
   return {
-    charge: (debits) => (open ? null : call(debits)),
+    charge: (debits) => (open || closed ? null : call(debits)),
     get isOpen() {
       return open
     },

@@ -21,8 +21,8 @@ type Node<Entry> = {
   star: Node<Entry> | null
   /** Entries whose pattern ends here. */
   readonly ends: Indexed<Entry>[]
-  /** Patterns that go on with `**`, with the literal or `*` segments that must follow it. */
-  readonly globstars: { readonly entry: Indexed<Entry>; readonly rest: readonly string[] }[]
+  /** What follows a `**` here, as a trie that is walked from the path's end. */
+  after: Node<Entry> | null
 }
 
 type Indexed<Entry> = { readonly entry: Entry; readonly index: number; readonly accepts: (s: MatchSubject) => boolean }
@@ -82,30 +82,31 @@ export function isEmptyMatch(match: Match): boolean {
 }
 
 function createNode<Entry>(): Node<Entry> {
-  return { literal: new Map(), star: null, ends: [], globstars: [] }
+  return { literal: new Map(), star: null, ends: [], after: null }
 }
 
 function insert<Entry>(root: Node<Entry>, pattern: string, entry: Indexed<Entry>): void {
   const segments = pattern.slice(1).split('/')
+  const globstar = segments.indexOf('**')
+  if (globstar === -1) return void descend(root, segments).ends.push(entry)
+  const node = descend(root, segments.slice(0, globstar))
+  node.after ??= createNode()
+  descend(node.after, segments.slice(globstar + 1).reverse()).ends.push(entry)
+}
+
+/** The node that these segments lead to, made where it is missing. */
+function descend<Entry>(root: Node<Entry>, segments: readonly string[]): Node<Entry> {
   let node = root
-  for (const [i, segment] of segments.entries()) {
-    if (segment === '**') {
-      node.globstars.push({ entry, rest: segments.slice(i + 1) })
-      return
+  for (const segment of segments) {
+    let next = segment === '*' ? node.star : node.literal.get(segment)
+    if (next == null) {
+      next = createNode<Entry>()
+      if (segment === '*') node.star = next
+      else node.literal.set(segment, next)
     }
-    if (segment === '*') {
-      node.star ??= createNode()
-      node = node.star
-    } else {
-      let next = node.literal.get(segment)
-      if (next === undefined) {
-        next = createNode()
-        node.literal.set(segment, next)
-      }
-      node = next
-    }
+    node = next
   }
-  node.ends.push(entry)
+  return node
 }
 
 function collect<Entry>(root: Node<Entry>, path: string, found: Set<Indexed<Entry>>): void {
@@ -114,21 +115,31 @@ function collect<Entry>(root: Node<Entry>, path: string, found: Set<Indexed<Entr
 }
 
 function walk<Entry>(node: Node<Entry>, segments: readonly string[], depth: number, found: Set<Indexed<Entry>>): void {
-  for (const { entry, rest } of node.globstars) {
-    if (segments.length - depth >= rest.length && endsWith(segments, rest)) found.add(entry)
-  }
+  if (node.after !== null) walkBack(node.after, segments, segments.length, depth, found)
   if (depth === segments.length) {
     for (const entry of node.ends) found.add(entry)
     return
   }
-  const next = node.literal.get(segments[depth]!)
+  const segment = segments[depth]!
+  const next = node.literal.get(segment)
   if (next !== undefined) walk(next, segments, depth + 1, found)
-  if (node.star !== null && segments[depth] !== '') walk(node.star, segments, depth + 1, found)
+  if (node.star !== null && segment !== '') walk(node.star, segments, depth + 1, found)
 }
 
-function endsWith(segments: readonly string[], rest: readonly string[]): boolean {
-  const from = segments.length - rest.length
-  return rest.every((want, i) => (want === '*' ? segments[from + i] !== '' : want === segments[from + i]))
+/** Walks from the path's end back to `depth`, where the `**` stands; what is left between the two it takes. */
+function walkBack<Entry>(
+  node: Node<Entry>,
+  segments: readonly string[],
+  end: number,
+  depth: number,
+  found: Set<Indexed<Entry>>,
+): void {
+  for (const entry of node.ends) found.add(entry)
+  if (end === depth) return
+  const segment = segments[end - 1]!
+  const next = node.literal.get(segment)
+  if (next !== undefined) walkBack(next, segments, end - 1, depth, found)
+  if (node.star !== null && segment !== '') walkBack(node.star, segments, end - 1, depth, found)
 }
 
 function compileAccepts({ methods, hosts, headers }: Match): (subject: MatchSubject) => boolean {

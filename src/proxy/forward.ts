@@ -35,6 +35,7 @@ export type Forwarder = {
 
 /** Methods that may be sent again when a pooled connection turns out to be dead (RFC 9110 section 9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+const MAX_DISCARDED_BYTES = 1024 * 1024
 const MAX_ANSWER_HEADER_BYTES = 64 * 1024
 
 /**
@@ -118,6 +119,7 @@ function exchange(pool: Pool, options: ForwardOptions, events: ExchangeEvents): 
     if (isOver) return
     isOver = true
     response.off('close', onClientGone)
+    if (options.hasBody && !request.complete) discardRest(request)
     events.onEnd()
   }
 
@@ -208,6 +210,20 @@ function exchange(pool: Pool, options: ForwardOptions, events: ExchangeEvents): 
   dispatch()
 }
 
+/**
+ * Reads on, to no end, the body of a request that is answered already: unread it would stop the connection, where the
+ * client's next request waits behind it. One that goes on for long is cut off, with its connection.
+ */
+function discardRest(request: IncomingMessage): void {
+  let left = MAX_DISCARDED_BYTES
+  request.unpipe()
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length
+    if (left < 0) request.destroy()
+  })
+  request.resume()
+}
+
 /** Connects as undici does, but for one thing: a connection's errors tell, as undici's own do, what it had read before. */
 function createConnector(timeout: number): buildConnector.connector {
   const connect = buildConnector({ timeout })
@@ -254,9 +270,11 @@ function isStaleConnection(method: string, cause: UpstreamError): boolean {
 
 const CLOSED = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
 
-function failureOf(cause: UpstreamError): ForwardFailure {
-  const code = cause.code ?? ''
-  const known = code.startsWith('HPE_') ? NOT_HTTP : FAILURES[code]
+/** What an error of a connection to the upstream comes to. */
+export function failureOf(cause: UpstreamError): ForwardFailure {
+  const { name, code = '' } = cause
+  // By its name: undici leaves the parser's errors without their code.
+  const known = FAILURES[code] ?? (name === 'HTTPParserError' || code.startsWith('HPE_') ? NOT_HTTP : undefined)
   if (known !== undefined) return { status: known[0], error: known[1], detail: known[2], cause }
   return { status: 502, error: 'destination_unavailable', detail: 'The upstream cannot be reached.', cause }
 }
@@ -265,6 +283,8 @@ type Failure = readonly [502 | 504, string, string]
 
 /** Whatever the parser refuses. */
 const NOT_HTTP: Failure = [502, 'http_protocol_error', "The upstream's answer is not HTTP."]
+
+const TOO_LARGE: Failure = [502, 'http_response_header_section_size', "The upstream's header is too large."]
 
 const FAILURES: Record<string, Failure> = {
   ECONNREFUSED: [502, 'connection_refused', 'The upstream refuses connections.'],
@@ -276,5 +296,8 @@ const FAILURES: Record<string, Failure> = {
   UND_ERR_CONNECT_TIMEOUT: [504, 'connection_timeout', 'The upstream did not accept a connection in time.'],
   UND_ERR_HEADERS_TIMEOUT: [504, 'http_response_timeout', 'The upstream did not answer in time.'],
   UND_ERR_BODY_TIMEOUT: [504, 'http_response_incomplete', 'The upstream stopped in the middle of its answer.'],
-  UND_ERR_HEADERS_OVERFLOW: [502, 'http_response_header_section_size', "The upstream's header is too large."],
+  // Also what undici makes of a header that it cannot parse once it has read a length there.
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: NOT_HTTP,
+  UND_ERR_HEADERS_OVERFLOW: TOO_LARGE,
+  HPE_HEADER_OVERFLOW: TOO_LARGE,
 }

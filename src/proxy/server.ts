@@ -13,6 +13,7 @@ import type { Logger } from '../log.ts'
 import type { Metrics, RequestOutcome } from '../metrics/metrics.ts'
 import type { DenyEntry, Policy } from '../policy/types.ts'
 import { addRateFields, rateFields } from './answer-fields.ts'
+import { closeGently } from './close-gently.ts'
 import { createForwarder, type ForwardFailure } from './forward.ts'
 import { refusalAnswer } from './limited-answer.ts'
 import { countRequest, logRequest } from './observe.ts'
@@ -79,6 +80,8 @@ export function createProxy(options: ProxyOptions): Proxy {
   const upstreamHost = new URL(upstream.url).host
   // One name an instance: a request that bears it has been here before (RFC 9110 section 7.6.3).
   const via = `sluice-${randomBytes(4).toString('hex')}`
+  const ending = new WeakSet<Socket>()
+  const reading = new WeakMap<ServerResponse, Exchange>()
   let rules = compileRules(options.policy)
 
   function run(exchange: Exchange): void {
@@ -149,6 +152,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       return
     }
     if (facts.expectsContinue) response.writeContinue()
+    if (facts.hasBody) reading.set(response, exchange)
     forwarder.forward({ ...hop, hasBody: facts.hasBody })
   }
 
@@ -166,11 +170,16 @@ export function createProxy(options: ProxyOptions): Proxy {
     const { status, error, detail, cause } = failure
     log.warn({ request_id: exchange.requestId, status, error, cause: String(cause) }, 'upstream failed')
     exchange.outcome = 'error'
-    // Half an answer must not look whole: cut the connection.
-    if (exchange.response.headersSent) return void exchange.response.destroy()
+    if (exchange.response.headersSent) return breakOff(exchange)
     const fields = ['Proxy-Status', `sluice; error=${error}`]
     if (status === 503) fields.push('Retry-After', '1')
     refuse(exchange, 'error', { problem: { status, detail }, fields })
+  }
+
+  /** Half an answer must not look whole: the connection is cut, by a reset where its mere end would end the answer. */
+  function breakOff({ request, response }: Exchange): void {
+    if (request.httpVersionMinor === 0) request.socket.resetAndDestroy()
+    else response.destroy()
   }
 
   /** Answers in our own name. */
@@ -178,8 +187,23 @@ export function createProxy(options: ProxyOptions): Proxy {
     const { request, response, facts, rules, requestId, tunnel } = exchange
     exchange.outcome = outcome
     const method = request.method ?? ''
-    const close = tunnel !== null || facts === null || isBodyTooLong(facts)
+    const close = tunnel !== null || facts === null || isBodyTooLong(facts) || ending.has(request.socket)
+    if (close && tunnel === null) closeAfter(request.socket)
     sendOwnAnswer(response, answer, { method, requestId, cors: rules.cors(request.headers.origin), close })
+  }
+
+  /** Answers a request whose body turns out to be malformed, or too slow; its end cancels what went upstream of it. */
+  function refuseBody(exchange: Exchange, status: number): void {
+    if (exchange.request.complete) return void exchange.request.socket.destroy()
+    closeAfter(exchange.request.socket)
+    refuse(exchange, 'error', { problem: { status, detail: MALFORMED } })
+  }
+
+  /** Lets nothing more be served on a connection: what follows its unread body may be a part of that. */
+  function closeAfter(socket: Socket): void {
+    ending.add(socket)
+    // What node calls after the answer.
+    socket.destroySoon = () => closeGently(socket)
   }
 
   function opened(exchange: Exchange): void {
@@ -241,6 +265,8 @@ export function createProxy(options: ProxyOptions): Proxy {
       isFinished: false,
     }
     metrics.inflight.inc()
+    // A stand-in's end closes nothing by itself, and an open tunnel has no answer that could end.
+    if (tunnel !== null) response.once('finish', () => finish(exchange))
     const connection = tunnel === null ? response : tunnel.socket
     connection.once('close', () => finish(exchange))
     try {
@@ -262,20 +288,32 @@ export function createProxy(options: ProxyOptions): Proxy {
   })
   server.maxHeadersCount = 0
   server.maxConnections = settings.maxConnections
-  server.on('request', (request, response) => accept(request, response))
+  server.on('request', (request, response) => {
+    if (ending.has(request.socket)) return void request.resume()
+    accept(request, response)
+  })
   // The decision, not the arrival, invites the body: `forward` sends 100 Continue.
   server.on('checkContinue', (request, response) => accept(request, response))
   server.on('checkExpectation', (request, response) => accept(request, response))
-  server.on('connect', (request, socket) => accept(request, standInResponse(request, socket)))
+  server.on('connect', (request, socket, head) => accept(request, standInResponse(request, socket), { socket, head }))
   server.on('upgrade', (request, socket, head) => {
-    const response = standInResponse(request, socket)
-    accept(request, response, isWebSocket(request) ? { socket, head } : null)
+    if (!isWebSocket(request)) return serveWithoutUpgrade(server, request, socket, head)
+    accept(request, standInResponse(request, socket), { socket, head })
   })
   server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
+    // Node tells of each further piece of what could not be parsed: it has been refused.
+    if (socket.writableEnded) return
     const status = CLIENT_ERRORS[cause.code ?? ''] ?? 400
-    metrics.requests.inc({ route: 'default', outcome: 'error' })
-    metrics.responses.inc({ route: 'default', code: String(status) })
-    refuseRaw(socket, status)
+    const answer = answerUnderWay(socket)
+    const exchange = answer === null ? undefined : reading.get(answer)
+    if (exchange !== undefined && !exchange.response.headersSent && socket.writable) return refuseBody(exchange, status)
+    // A connection that breaks brings no request of its own: one that is under way is counted when it ends.
+    if (cause.code === 'ECONNRESET' || !socket.writable || answer !== null) return void socket.destroy()
+    const requestId = randomUUID()
+    const finished = { ...UNREAD, requestId, status, policyHash: rules.policy.hash }
+    countRequest(metrics, finished)
+    logRequest(log, rules.policy.log, finished, random)
+    refuseRaw(socket, status, requestId)
   })
 
   return {
@@ -303,19 +341,40 @@ const CLIENT_ERRORS: Record<string, number> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
 }
 
+const MALFORMED = 'The request is not well-formed HTTP, or did not arrive in time.'
+
+/** What is known of a request that could not be parsed. */
+const UNREAD = {
+  traceId: null,
+  route: 'default',
+  method: '',
+  outcome: 'error',
+  identity: null,
+  decision: null,
+  denied: null,
+  totalUs: 0,
+  decisionUs: 0,
+  upstreamUs: null,
+} as const
+
 /** Answers what could not be parsed into a request, and closes: where the next one would begin nobody knows. */
-function refuseRaw(socket: Duplex, status: number): void {
-  const isAnswering = (socket as Duplex & { _httpMessage?: unknown })._httpMessage != null
-  if (!socket.writable || isAnswering) return void socket.destroy()
-  const body = problemBody({ status, detail: 'The request is not well-formed HTTP, or did not arrive in time.' })
+function refuseRaw(socket: Duplex, status: number, requestId: string): void {
+  const body = problemBody({ status, detail: MALFORMED, request_id: requestId })
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Cache-Control: no-store',
+    `X-Request-Id: ${requestId}`,
     'Connection: close',
   ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+  closeGently(socket)
+}
+
+/** The answer that node has under way on a connection, for want of a public name. */
+function answerUnderWay(socket: Duplex): ServerResponse | null {
+  return (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
 }
 
 /** A response for a connection that node has already detached from its server, as it does for upgrades and CONNECT. */
@@ -325,15 +384,31 @@ function standInResponse(request: IncomingMessage, socket: Duplex): ServerRespon
   response.assignSocket(socket as Socket)
   response.once('finish', () => {
     response.detachSocket(socket as Socket)
-    socket.end()
+    closeGently(socket)
   })
   socket.on('error', () => socket.destroy())
   socket.once('close', () => response.destroy())
   return response
 }
 
+/** Whether a request is one for a tunnel. One with a body is none: behind it the tunnel's bytes would begin nobody knows where. */
 function isWebSocket({ method, headers }: IncomingMessage): boolean {
+  if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0') return false
   return method === 'GET' && headers.upgrade?.trim().toLowerCase() === 'websocket'
+}
+
+/**
+ * Gives a request that asks for another protocol back to the server as one that asks for none, as a server may take it
+ * (RFC 9110 section 7.8): node has let go of its connection, with the body and all that follows unread.
+ */
+function serveWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const { method, url, httpVersion, rawHeaders } = request
+  const lines = [`${method} ${url} HTTP/${httpVersion}`]
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]!.toLowerCase() !== 'upgrade') lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`)
+  }
+  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]))
+  server.emit('connection', socket)
 }
 
 function isBodyTooLong({ hasBody, expectsContinue, headers }: Facts): boolean {

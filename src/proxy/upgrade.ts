@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import httpProxy from 'http-proxy'
 import { isHopByHop } from '../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../policy/types.ts'
-import type { ForwardFailure } from './forward.ts'
+import { type ForwardFailure, failureOf } from './forward.ts'
 
 export type UpgradeOptions = {
   readonly request: IncomingMessage
@@ -33,7 +33,7 @@ export type Upgrader = {
 /**
  * Tunnels upgraded connections (RFC 9110 section 7.8, RFC 6455) by http-proxy's `ws`, behind guards for what it leaves
  * open: it listens for no error of the client's socket before the tunnel stands, sets no timer, forgets the upstream
- * request when the client goes, and passes a refusing upstream's answer on without its framing.
+ * request when the client goes, and passes a refusing upstream's answer on without its framing and repeated fields.
  */
 export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
   const proxy = httpProxy.createProxyServer({ target: upstream.url, changeOrigin: false, xfwd: false })
@@ -58,6 +58,7 @@ export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
     proxy.on('proxyReqWs', onRequest)
     proxy.ws(request, socket, head, {}, (cause) => exchange.fail(cause))
     proxy.off('proxyReqWs', onRequest)
+    exchange.answerRefusals()
   }
 
   return {
@@ -69,37 +70,66 @@ export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
   }
 }
 
+/** A client that sends this much before it is answered is read no further. */
+const MAX_EARLY_READS = 16
+
 /** The guards around one upgrade: a handshake timer, then an idle timer; either side's end is the other's. */
 function guard(options: UpgradeOptions, upstream: UpstreamPolicy) {
   const { response } = options
   const socket = options.socket as Socket
+  const early: Buffer[] = []
+  let upstreamRequest: ClientRequest | undefined
   let handshake: NodeJS.Timeout | undefined
   let isSettled = false
 
-  function begin(upstreamRequest: ClientRequest): void {
+  function begin(begun: ClientRequest): void {
+    upstreamRequest = begun
     // http-proxy joins and normalises the path; it is to be forwarded as it was decided on.
     upstreamRequest.path = options.path
     handshake = setTimeout(() => {
       const detail = 'The upstream did not answer the upgrade in time.'
       settle({ status: 504, error: 'http_response_timeout', detail, cause: null })
-      upstreamRequest.destroy()
+      begun.destroy()
     }, upstream.responseTimeout)
     socket.once('close', () => {
       clearTimeout(handshake)
       isSettled = true
-      upstreamRequest.destroy()
+      begun.destroy()
     })
-    upstreamRequest.prependListener('response', refused)
-    upstreamRequest.prependListener('upgrade', opened)
+    // Nobody reads the socket yet, and unread it would not tell that the client has gone.
+    socket.on('data', keepEarly)
+    socket.once('end', leave)
+    begun.prependListener('upgrade', opened)
   }
 
-  function refused(answer: IncomingMessage & { upgrade?: boolean }): void {
+  function keepEarly(bytes: Buffer): void {
+    if (isSettled) return
+    early.push(bytes)
+    if (early.length > MAX_EARLY_READS) socket.pause()
+  }
+
+  function leave(): void {
+    socket.destroy()
+  }
+
+  /** Takes the place of http-proxy, which writes a refusing answer's head with a framing that the decoded body has not. */
+  function answerRefusals(): void {
+    upstreamRequest?.removeAllListeners('response').once('response', refused)
+  }
+
+  function refused(answer: IncomingMessage): void {
+    const status = answer.statusCode ?? 502
+    socket.off('end', leave)
+    try {
+      response.writeHead(status, [...options.onAnswer(status, endToEnd(answer)), 'Connection', 'close'])
+    } catch (cause) {
+      const detail = 'The upstream answered with a header that cannot be forwarded.'
+      settle({ status: 502, error: 'http_protocol_error', detail, cause })
+      return void answer.destroy()
+    }
     clearTimeout(handshake)
     isSettled = true
-    // Keeps http-proxy from writing the answer itself: its head would name a framing that the decoded body has not.
-    answer.upgrade = true
-    const status = answer.statusCode ?? 502
-    response.writeHead(status, [...options.onAnswer(status, endToEnd(answer)), 'Connection', 'close'])
+    socket.setTimeout(upstream.idleTimeout, () => socket.destroy())
     answer.on('error', () => socket.destroy())
     answer.pipe(response)
   }
@@ -107,9 +137,11 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy) {
   function opened(answer: IncomingMessage, upstreamSocket: Socket): void {
     clearTimeout(handshake)
     isSettled = true
-    // http-proxy writes the answer's head from here; ours go beside the handshake's own fields.
+    socket.off('data', keepEarly).off('end', leave).pause()
+    if (early.length > 0) socket.unshift(Buffer.concat(early))
+    // http-proxy writes the answer's head from here.
     const fields = options.onAnswer(101, endToEnd(answer))
-    for (let i = 0; i < fields.length; i += 2) answer.headers[fields[i]!.toLowerCase()] ??= fields[i + 1]!
+    Object.assign(answer, { headers: linesOf([...fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket']) })
     options.onOpen()
     socket.once('close', options.onClose)
     socket.once('close', () => upstreamSocket.destroy())
@@ -119,8 +151,7 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy) {
   }
 
   function fail(cause: unknown): void {
-    const detail = 'The upstream cannot be reached.'
-    settle({ status: 502, error: 'destination_unavailable', detail, cause })
+    settle(failureOf(cause as Error))
   }
 
   function settle(failure: ForwardFailure): void {
@@ -130,12 +161,23 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy) {
     options.onFailure(failure)
   }
 
-  return { begin, fail }
+  return { begin, answerRefusals, fail }
 }
 
 /** An answer's end-to-end fields, names and values in turn. */
 function endToEnd({ rawHeaders }: IncomingMessage): string[] {
   return rawHeaders.filter((_, i) => !isHopByHop(rawHeaders[i - (i % 2)]!.toLowerCase()))
+}
+
+/** Fields as the object that http-proxy writes an answer's head from: a line for each value. */
+function linesOf(fields: readonly string[]): Record<string, string[]> {
+  const lines: Record<string, string[]> = Object.create(null)
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!.toLowerCase()
+    lines[name] ??= []
+    lines[name].push(fields[i + 1]!)
+  }
+  return lines
 }
 
 /** Fields as the object that http-proxy reads: lower-case names, repeated ones joined, cookies by their own rule. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { SluiceError } from '../errors.ts'
+import { TOKEN } from '../limiter/bucket.ts'
 import type { Debit, SharedStore } from '../limiter/store.ts'
 
 export type RedisStoreOptions = {
@@ -24,6 +25,21 @@ export type RedisStore = SharedStore & {
 
 type ChargeCommand = { chargeBuckets(keyCount: number, ...keysAndArgs: (string | number)[]): Promise<number[]> }
 
+/** Milliseconds without an answer after which a connection counts as dead: of a machine that is gone no end is ever told. */
+const SILENCE = 3000
+
+/** Milliseconds that a closed connection may hold the process up; ioredis waits as long even where there was none. */
+const LINGER = 100
+
+/** A charge that drains at once. A PING is answered too by a Redis that nobody can write to. */
+const PROBE: Debit = {
+  bucket: { name: 'probe', capacity: TOKEN, tokens: TOKEN, seconds: 1 },
+  id: 'probe',
+  tag: 'probe',
+  cost: 1,
+  group: 0,
+}
+
 /**
  * Keeps the buckets in Redis, where several instances share them: one script call a request, on Redis's clock.
  * A key is `<prefix>{<tag>}<bucket name>:<id>`, so the keys of one network share a slot of a cluster.
@@ -34,6 +50,8 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
   const redis = new Redis(options.url, {
     ...(options.password === null ? {} : { password: options.password }),
     connectTimeout: options.connectTimeout,
+    socketTimeout: SILENCE,
+    disconnectTimeout: LINGER,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
@@ -42,15 +60,22 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
   })
   redis.defineCommand('chargeBuckets', { lua: readFileSync(new URL('charge.lua', import.meta.url), 'utf8') })
   const script = redis as unknown as ChargeCommand
+  // Why there is no connection: a call that fails for want of one says only that.
+  let lastError: Error | undefined
   // Without a listener ioredis prints every failed reconnection itself.
-  redis.on('error', (cause: Error) => options.onError?.(cause))
+  redis.on('error', (cause: Error) => {
+    lastError = cause
+    options.onError?.(cause)
+  })
   const opened = new Promise<boolean>((resolve) => {
     // A server that accepts the connection and then says nothing would never end the attempt.
-    const silent = setTimeout(resolve, options.connectTimeout, false)
-    redis.once('ready', () => resolve(true))
-    redis.once('close', () => resolve(false))
-    redis.once('end', () => clearTimeout(silent))
-    redis.once('ready', () => clearTimeout(silent))
+    const silent = setTimeout(end, options.connectTimeout, false)
+    redis.once('ready', () => end(true))
+    redis.once('close', () => end(false))
+    function end(isReady: boolean): void {
+      clearTimeout(silent)
+      resolve(isReady)
+    }
   })
 
   async function charge(debits: readonly Debit[]): Promise<readonly number[]> {
@@ -63,8 +88,9 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     }
     try {
       return await script.chargeBuckets(keys.length, ...keys, ...args)
-    } catch (cause) {
-      throw new SluiceError('store_unavailable', `redis: ${(cause as Error).message}`, { cause })
+    } catch (error) {
+      const cause = redis.status === 'ready' ? (error as Error) : (lastError ?? (error as Error))
+      throw new SluiceError('store_unavailable', `redis: ${cause.message}`, { cause })
     }
   }
 
@@ -72,7 +98,7 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     charge,
     opened,
     ping: async () => {
-      await redis.ping()
+      await charge([PROBE])
     },
     close: async () => {
       redis.disconnect()
