@@ -1,4 +1,4 @@
-/** Every failure that Sluice itself reports, by a closed code. docs/errors.md has a row for each. */
+/** Every failure that Sluice itself reports to its caller, by a closed code. */
 export type ErrorCode =
   | 'policy_invalid' // the policy has problems; `problems` lists all of them
   | 'policy_unreadable' // the policy file cannot be read
