@@ -78,11 +78,11 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
       proxy.server.closeAllConnections()
       proxy.cutTunnels()
     }, drain.drainTimeout)
-    await closeServer(proxy.server)
+    await closeServer(proxy.server, proxy.closeIdle)
     clearTimeout(cut)
     await proxy.close()
     await Promise.all([shared?.close(), local.close()])
-    const adminClosed = closeServer(admin)
+    const adminClosed = closeServer(admin, () => admin.closeIdleConnections())
     admin.closeAllConnections()
     await adminClosed
   }
@@ -192,9 +192,9 @@ function listen(server: Server, { host, port }: HostPort, key: string, log: Logg
 }
 
 /** Closes a server when what is under way has ended. A connection kept alive would hold it open: idle ones are closed. */
-function closeServer(server: Server): Promise<void> {
+function closeServer(server: Server, closeIdle: () => void): Promise<void> {
   return new Promise((resolve) => {
-    const sweep = setInterval(() => server.closeIdleConnections(), 50)
+    const sweep = setInterval(closeIdle, 50)
     server.close(() => {
       clearInterval(sweep)
       resolve()

@@ -1,8 +1,5 @@
 #!/usr/bin/env node
-import { check } from './commands/check.ts'
 import type { ExitCode } from './commands/command.ts'
-import { schema } from './commands/schema.ts'
-import { serve } from './commands/serve.ts'
 import { SluiceError } from './errors.ts'
 import { readVersion } from './version.ts'
 
@@ -27,22 +24,34 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   const [first, ...rest] = argv
   if (first === '-h' || first === '--help' || first === 'help') return say(USAGE)
   if (first === '-v' || first === '--version' || first === 'version') return say(`${readVersion()}\n`)
-  if (first === 'check') return check(rest, io)
-  if (first === 'schema') return schema(rest, io)
+  // Loaded when wanted: what `serve` needs takes most of a second to load, which `version` should not wait for.
+  if (first === 'check') return (await import('./commands/check.ts')).check(rest, io)
+  if (first === 'schema') return (await import('./commands/schema.ts')).schema(rest, io)
   if (first === 'serve') return runServe(rest)
   if (first === undefined || first.startsWith('-')) return runServe(argv)
   throw new SluiceError('usage', `'${first}' is not a command; write serve, check, schema or version`)
 }
 
-function runServe(args: readonly string[]): Promise<ExitCode> {
-  return serve(args, {
-    ...io,
-    version: readVersion(),
-    onSignal(listener) {
-      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => listener(signal))
-    },
-    exit: (code) => process.exit(code),
-  })
+async function runServe(args: readonly string[]): Promise<ExitCode> {
+  const onSignal = catchSignals()
+  const { serve } = await import('./commands/serve.ts')
+  return serve(args, { ...io, version: readVersion(), onSignal, exit: (code) => process.exit(code) })
+}
+
+type Signal = 'SIGTERM' | 'SIGINT' | 'SIGHUP'
+
+/**
+ * Catches the process's signals from now on, and keeps those that come before somebody listens: as process 1 of a
+ * container one without a handler is lost, and whoever stops the container would wait for nothing.
+ */
+function catchSignals(): (listener: (signal: Signal) => void) => void {
+  const early: Signal[] = []
+  let listener = (signal: Signal): void => void early.push(signal)
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => listener(signal))
+  return (handle) => {
+    listener = handle
+    for (const signal of early.splice(0)) handle(signal)
+  }
 }
 
 function say(text: string): ExitCode {

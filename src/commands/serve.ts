@@ -3,9 +3,8 @@ import { type App, startApp } from '../app.ts'
 import { SluiceError } from '../errors.ts'
 import { createLog, type Logger } from '../log.ts'
 import { defaultPolicy, type ParseResult } from '../policy/parse.ts'
-import { formatProblem } from '../policy/problem.ts'
+import { formatProblem, type Problem } from '../policy/problem.ts'
 import { readPolicy } from '../policy/read.ts'
-import type { Policy } from '../policy/types.ts'
 import type { CommandIo, ExitCode } from './command.ts'
 
 export type ServeIo = CommandIo & {
@@ -23,9 +22,11 @@ export type ServeIo = CommandIo & {
  */
 export async function serve(args: readonly string[], io: ServeIo): Promise<ExitCode> {
   const file = readArguments(args, io)
-  const policy = loadPolicy(file, io)
-  if (policy === null) return 1
+  const loaded = loadPolicy(file, io)
+  if (loaded === null) return 1
+  const { policy, warnings } = loaded
   const log = createLog({ level: policy.log.level })
+  warn(log, warnings)
   let app: App
   try {
     app = await startApp(policy, { log, version: io.version })
@@ -57,14 +58,21 @@ function runUntilSignal(app: App, file: string | null, log: Logger, io: ServeIo)
 
 function reload(app: App, file: string | null, log: Logger, io: ServeIo): void {
   const problems: string[] = []
-  const policy = loadPolicy(file, { ...io, err: (text) => problems.push(text.trimEnd()) })
-  if (policy !== null) return app.reload(policy)
+  const loaded = loadPolicy(file, { ...io, err: (text) => problems.push(text.trimEnd()) })
+  if (loaded !== null) {
+    warn(log, loaded.warnings)
+    return app.reload(loaded.policy)
+  }
   app.refuseReload()
   log.error({ problems }, 'the policy has problems; the one in force stays')
 }
 
+function warn(log: Logger, warnings: readonly Problem[]): void {
+  for (const warning of warnings) log.warn({ warning: formatProblem(warning) }, 'the policy may not do what was meant')
+}
+
 /** The policy of a file, or the default one; null with all its problems told. */
-function loadPolicy(file: string | null, io: CommandIo): Policy | null {
+function loadPolicy(file: string | null, io: CommandIo): Extract<ParseResult, { ok: true }> | null {
   let result: ParseResult
   try {
     result = file === null ? defaultPolicy(io.env) : readPolicy(file, io.env)
@@ -73,8 +81,7 @@ function loadPolicy(file: string | null, io: CommandIo): Policy | null {
     io.err(`sluice: ${cause.message}\n`)
     return null
   }
-  for (const warning of result.warnings) io.err(`${formatProblem(warning, 'warning')}\n`)
-  if (result.ok) return result.policy
+  if (result.ok) return result
   for (const problem of result.problems) io.err(`${formatProblem(problem)}\n`)
   return null
 }

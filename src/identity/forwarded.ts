@@ -35,15 +35,9 @@ function nodeOf(element: string): string {
 function separatorBefore(text: string, end: number, separator: string): number {
   let isQuoted = false
   for (let i = end - 1; i >= 0; i--) {
-    if (text[i] === '"' && !(isQuoted && isEscaped(text, i))) isQuoted = !isQuoted
+    // Within quotes a quote is escaped; the one that opens them stands after an equals sign.
+    if (text[i] === '"' && !(isQuoted && text[i - 1] === '\\')) isQuoted = !isQuoted
     else if (text[i] === separator && !isQuoted) return i
   }
   return -1
-}
-
-/** Whether an odd number of backslashes stands before the index. */
-function isEscaped(text: string, index: number): boolean {
-  let first = index
-  while (first > 0 && text[first - 1] === '\\') first--
-  return (index - first) % 2 === 1
 }

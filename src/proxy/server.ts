@@ -37,6 +37,8 @@ export type Proxy = {
   use(policy: Policy): void
   /** Every value that the route label can take under the policy in force. */
   routes(): readonly string[]
+  /** Ends the connections that wait for a request, their first one included, for which the server itself would wait. */
+  closeIdle(): void
   /** Ends the upgraded connections, which the server itself no longer knows. */
   cutTunnels(): void
   /** Ends the tunnels and the connections to the upstream. The server is the caller's to close. */
@@ -80,8 +82,11 @@ export function createProxy(options: ProxyOptions): Proxy {
   const upstreamHost = new URL(upstream.url).host
   // One name an instance: a request that bears it has been here before (RFC 9110 section 7.6.3).
   const via = `sluice-${randomBytes(4).toString('hex')}`
+  const connections = new Set<Socket>()
+  const pipelined = new WeakMap<Socket, Set<ServerResponse>>()
   const ending = new WeakSet<Socket>()
   const reading = new WeakMap<ServerResponse, Exchange>()
+  let underWay = 0
   let rules = compileRules(options.policy)
 
   function run(exchange: Exchange): void {
@@ -199,6 +204,19 @@ export function createProxy(options: ProxyOptions): Proxy {
     refuse(exchange, 'error', { problem: { status, detail: MALFORMED } })
   }
 
+  /** Closes the response to a pipelined request with its connection: node tells only the one whose turn it is. */
+  function wait(socket: Socket, response: ServerResponse): void {
+    const waiting = pipelined.get(socket) ?? new Set()
+    if (!pipelined.has(socket)) {
+      pipelined.set(socket, waiting)
+      socket.once('close', () => {
+        for (const queued of waiting) queued.emit('close')
+      })
+    }
+    waiting.add(response)
+    response.once('socket', () => waiting.delete(response))
+  }
+
   /** Lets nothing more be served on a connection: what follows its unread body may be a part of that. */
   function closeAfter(socket: Socket): void {
     ending.add(socket)
@@ -222,6 +240,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   function finish(exchange: Exchange): void {
     if (exchange.isFinished) return
     exchange.isFinished = true
+    underWay--
     if (!exchange.isTunnelOpen) metrics.inflight.dec()
     const { request, response, identity, decision, facts } = exchange
     const isWhole = exchange.isTunnelOpen || response.writableFinished || exchange.outcome === 'error'
@@ -264,11 +283,13 @@ export function createProxy(options: ProxyOptions): Proxy {
       isTunnelOpen: false,
       isFinished: false,
     }
+    underWay++
     metrics.inflight.inc()
     // A stand-in's end closes nothing by itself, and an open tunnel has no answer that could end.
     if (tunnel !== null) response.once('finish', () => finish(exchange))
     const connection = tunnel === null ? response : tunnel.socket
     connection.once('close', () => finish(exchange))
+    if (response.socket === null) wait(request.socket, response)
     try {
       run(exchange)
     } catch (cause) {
@@ -288,6 +309,12 @@ export function createProxy(options: ProxyOptions): Proxy {
   })
   server.maxHeadersCount = 0
   server.maxConnections = settings.maxConnections
+  server.on('connection', (socket) => {
+    // One that is given back after an unanswered Upgrade comes again.
+    if (connections.has(socket)) return
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  })
   server.on('request', (request, response) => {
     if (ending.has(request.socket)) return void request.resume()
     accept(request, response)
@@ -306,7 +333,8 @@ export function createProxy(options: ProxyOptions): Proxy {
     const status = CLIENT_ERRORS[cause.code ?? ''] ?? 400
     const answer = answerUnderWay(socket)
     const exchange = answer === null ? undefined : reading.get(answer)
-    if (exchange !== undefined && !exchange.response.headersSent && socket.writable) return refuseBody(exchange, status)
+    const isOpen = cause.code !== 'ECONNRESET' && cause.code !== 'HPE_INVALID_EOF_STATE' && socket.writable
+    if (exchange !== undefined && isOpen && !exchange.response.headersSent) return refuseBody(exchange, status)
     // A connection that breaks brings no request of its own: one that is under way is counted when it ends.
     if (cause.code === 'ECONNRESET' || !socket.writable || answer !== null) return void socket.destroy()
     const requestId = randomUUID()
@@ -322,9 +350,15 @@ export function createProxy(options: ProxyOptions): Proxy {
       rules = compileRules(policy)
     },
     routes: () => rules.routes,
+    closeIdle() {
+      server.closeIdleConnections()
+      for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
+    },
     cutTunnels: () => upgrader.close(),
     async close() {
       upgrader.close()
+      // Connections that the server has just closed tell so within a few turns: their requests are aborted, not failed.
+      for (let turn = 0; underWay > 0 && turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
       await forwarder.close()
     },
   }

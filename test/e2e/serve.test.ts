@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { freePort, run, serve } from './process.ts'
@@ -140,4 +140,20 @@ t.test('version and help are printed', async (t) => {
   const help = run(t, 'main.js', ['--help'])
   t.equal(await help.ended, 0)
   t.match(help.output().out, 'Usage: sluice')
+})
+
+t.test('SIGTERM before the start is complete ends it with 0 all the same', async (t) => {
+  // A Redis that accepts and says nothing: the start waits for it, until its time is up.
+  const redis = createTcpServer().listen(0, '127.0.0.1')
+  await once(redis, 'listening')
+  t.teardown(() => redis.close())
+  const running = run(t, 'main.js', [], {
+    SLUICE_LISTEN: '127.0.0.1:0',
+    SLUICE_ADMIN: '127.0.0.1:0',
+    SLUICE_REDIS_URL: `redis://127.0.0.1:${(redis.address() as AddressInfo).port}`,
+    SLUICE_SECRET: 'a secret of 32 bytes or more, for tests',
+  })
+  await once(redis, 'connection')
+  running.child.kill('SIGTERM')
+  t.equal(await running.ended, 0)
 })

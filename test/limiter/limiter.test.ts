@@ -271,17 +271,19 @@ t.test('several limits', async (t) => {
     }
   })
 
-  t.test('a limit that refuses binds before one that admits with less left', async (t) => {
-    const costly = { name: 'costly', per: 'global', burst: 100, cost: 60 } as const
+  t.test('a limit that refuses binds before one that admits with a smaller share left', async (t) => {
+    const refusing = { name: 'refusing', per: 'network', burst: 5, cost: 3 } as const
+    const admitting = { name: 'admitting', per: 'global', burst: 10 } as const
     for (const limits of [
-      [costly, { ...burst, burst: 1 }],
-      [{ ...burst, burst: 2 }, costly],
+      [refusing, admitting],
+      [admitting, refusing],
     ]) {
       const it = limiting(limits)
       it.decide(alice)
-      const { binding, verdict } = it.decide(alice)
-      t.equal(verdict, 'limited')
-      t.equal(binding?.outcome, 'limited')
+      for (let i = 0; i < 8; i++) it.decide(device('x', { ...home, id: `network-${i}` }))
+      const decision = it.decide(alice)
+      t.match(said(decision, 'admitting'), { outcome: 'allowed', remaining: 1 })
+      t.match(decision, { verdict: 'limited', binding: { plan: { limit: { name: 'refusing' } }, remaining: 2 } })
     }
   })
 

@@ -313,6 +313,16 @@ t.test('close', async (t) => {
     t.equal(events.at(-1), 'open')
   })
 
+  t.test('makes nothing of the probe that is under way', async (t) => {
+    const { state, guard, events, hung } = guarding(t, { isAway: true, timeout: 2000 })
+    state.reply = 'hang'
+    while (state.pings === 0) await sleep(5)
+    guard.close()
+    hung[0]!([])
+    await sleep(1)
+    t.same(events, ['open'])
+  })
+
   t.test('leaves no timer: the process ends, whatever was under way', async (t) => {
     const code = `
       import { guardStore } from ${JSON.stringify(new URL('../../src/limiter/outage.ts', import.meta.url))}

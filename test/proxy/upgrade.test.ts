@@ -199,9 +199,8 @@ t.test('a handshake is limited like a request, before the tunnel opens', async (
 
 t.test('a refused client that does not close is closed, and counted at once', async (t) => {
   const { url, metric } = await startEcho(t, { limits: [limitOf({ burst: 1 })] })
-  await ask(t, url, get())
-  const client = await openClient(t, url)
-  client.socket.removeAllListeners('end')
+  t.equal((await ask(t, url, upgrade())).status, 101)
+  const client = await openClient(t, url, { closes: false })
   client.write(upgrade())
   t.equal((await client.answer()).status, 429)
   await eventually('it is counted', async () => (await metric('sluice_inflight_requests')) === 0, 500)
