@@ -207,6 +207,43 @@ t.test('close', async (t) => {
     await client.closed()
   })
 
+  t.test('tells a client that never pauses to go, when all that it has sent is answered', async (t) => {
+    const turns: Turn[] = []
+    const { app, url } = await startBoth(
+      t,
+      { limits: [], server: { drainTimeout: 20_000 } },
+      (turn) => void turns.push(turn),
+    )
+    const one = await openClient(t, url)
+    one.write(get('/one'))
+    await eventually('it is under way', () => turns.length === 1)
+    const three = await openClient(t, url)
+    three.write(get('/1'), get('/2'), get('/3'))
+    await eventually('all are under way', () => turns.length === 4)
+    const closing = app.close()
+    for (const turn of turns.toReversed()) turn.send(ok(turn.request.target))
+    const answer = await one.answer()
+    t.equal(answer.text, '/one')
+    t.equal(answer.one('connection'), 'close')
+    for (const target of ['/1', '/2', '/3']) t.equal((await three.answer()).text, target)
+    for (const client of [one, three]) t.equal((await client.closed()).error, null)
+    await closing
+  })
+
+  t.test('tells so with a refusal as well', async (t) => {
+    const { app, url } = await startBoth(t, { limits: [TWICE], server: { drainTimeout: 20_000 } })
+    const client = await openClient(t, url)
+    client.write('GET / HTTP/1.1\r\nHost')
+    await new Promise((resolve) => client.socket.write(': a\r\n', resolve))
+    await statuses(t, url, 2)
+    const closing = app.close()
+    client.write('\r\n')
+    const answer = await client.answer()
+    t.equal(answer.status, 429)
+    t.equal(answer.one('connection'), 'close')
+    await closing
+  })
+
   t.test('ends at once when nothing is under way, and again', async (t) => {
     const { app } = await startBoth(t)
     await app.close()

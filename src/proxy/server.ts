@@ -168,6 +168,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     const rate = decision && rateFields(decision, rules.policy.refuse.legacyHeaders, Date.now(), null)
     const answered = rate ? addRateFields(fields, rate, method, headers.authorization !== undefined) : fields
     answered.push('Via', `1.1 ${via}`)
+    endWith(exchange)
     return answered
   }
 
@@ -194,6 +195,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     const method = request.method ?? ''
     const close = tunnel !== null || facts === null || isBodyTooLong(facts) || ending.has(request.socket)
     if (close && tunnel === null) closeAfter(request.socket)
+    endWith(exchange)
     sendOwnAnswer(response, answer, { method, requestId, cors: rules.cors(request.headers.origin), close })
   }
 
@@ -215,6 +217,12 @@ export function createProxy(options: ProxyOptions): Proxy {
     }
     waiting.add(response)
     response.once('socket', () => waiting.delete(response))
+  }
+
+  /** While the server closes, an answer is the last on its connection, or a client that never pauses would hold it up. */
+  function endWith({ request, response }: Exchange): void {
+    if (server.listening || pipelined.get(request.socket)?.size) return
+    response.shouldKeepAlive = false
   }
 
   /** Lets nothing more be served on a connection: what follows its unread body may be a part of that. */
@@ -315,28 +323,39 @@ export function createProxy(options: ProxyOptions): Proxy {
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
   })
-  server.on('request', (request, response) => {
+  function serve(request: IncomingMessage, response: ServerResponse): void {
     if (ending.has(request.socket)) return void request.resume()
     accept(request, response)
-  })
+  }
+
+  /** Serves a request with which its connection leaves node's server, in its turn behind those before it. */
+  function serveLast(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    whenAnswered(socket, () => {
+      if (ending.has(request.socket)) return closeGently(socket)
+      if (!socket.writable) return void socket.destroy()
+      if (request.method !== 'CONNECT' && !isWebSocket(request)) {
+        return serveWithoutUpgrade(server, request, socket, head)
+      }
+      accept(request, standInResponse(request, socket), { socket, head })
+    })
+  }
+
+  server.on('request', serve)
   // The decision, not the arrival, invites the body: `forward` sends 100 Continue.
-  server.on('checkContinue', (request, response) => accept(request, response))
-  server.on('checkExpectation', (request, response) => accept(request, response))
-  server.on('connect', (request, socket, head) => accept(request, standInResponse(request, socket), { socket, head }))
-  server.on('upgrade', (request, socket, head) => {
-    if (!isWebSocket(request)) return serveWithoutUpgrade(server, request, socket, head)
-    accept(request, standInResponse(request, socket), { socket, head })
-  })
+  server.on('checkContinue', serve)
+  server.on('checkExpectation', serve)
+  server.on('connect', serveLast)
+  server.on('upgrade', serveLast)
   server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
     // Node tells of each further piece of what could not be parsed: it has been refused.
     if (socket.writableEnded) return
     const status = CLIENT_ERRORS[cause.code ?? ''] ?? 400
     const answer = answerUnderWay(socket)
     const exchange = answer === null ? undefined : reading.get(answer)
-    const isOpen = cause.code !== 'ECONNRESET' && cause.code !== 'HPE_INVALID_EOF_STATE' && socket.writable
-    if (exchange !== undefined && isOpen && !exchange.response.headersSent) return refuseBody(exchange, status)
+    const hasGone = !socket.writable || cause.code === 'HPE_INVALID_EOF_STATE'
+    if (exchange !== undefined && !hasGone && !exchange.response.headersSent) return refuseBody(exchange, status)
     // A connection that breaks brings no request of its own: one that is under way is counted when it ends.
-    if (cause.code === 'ECONNRESET' || !socket.writable || answer !== null) return void socket.destroy()
+    if (!socket.writable || answer !== null) return void socket.destroy()
     const requestId = randomUUID()
     const finished = { ...UNREAD, requestId, status, policyHash: rules.policy.hash }
     countRequest(metrics, finished)
@@ -409,6 +428,15 @@ function refuseRaw(socket: Duplex, status: number, requestId: string): void {
 /** The answer that node has under way on a connection, for want of a public name. */
 function answerUnderWay(socket: Duplex): ServerResponse | null {
   return (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+}
+
+/** Goes on when the answers that are under way on a connection are sent; never where it ends before. */
+function whenAnswered(socket: Duplex, proceed: () => void): void {
+  const answer = answerUnderWay(socket)
+  if (answer === null) return proceed()
+  // Node's own listener comes before this one: the next answer in line has taken its place by then.
+  answer.once('finish', () => whenAnswered(socket, proceed))
+  socket.on('error', () => socket.destroy())
 }
 
 /** A response for a connection that node has already detached from its server, as it does for upgrades and CONNECT. */

@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import httpProxy from 'http-proxy'
-import { isHopByHop } from '../http/hop-by-hop.ts'
+import { isHopByHop, nominatedFields } from '../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../policy/types.ts'
 import { type ForwardFailure, failureOf } from './forward.ts'
 
@@ -165,8 +165,12 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy) {
 }
 
 /** An answer's end-to-end fields, names and values in turn. */
-function endToEnd({ rawHeaders }: IncomingMessage): string[] {
-  return rawHeaders.filter((_, i) => !isHopByHop(rawHeaders[i - (i % 2)]!.toLowerCase()))
+function endToEnd({ rawHeaders, headers }: IncomingMessage): string[] {
+  const nominated = nominatedFields(headers.connection)
+  return rawHeaders.filter((_, i) => {
+    const name = rawHeaders[i - (i % 2)]!.toLowerCase()
+    return !isHopByHop(name) && !nominated?.has(name)
+  })
 }
 
 /** Fields as the object that http-proxy writes an answer's head from: a line for each value. */

@@ -1,5 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { parseList } from 'structured-headers'
 import t, { type Test } from 'tap'
 import { AMPLE, eventually, type PolicyChanges, signal, startTestApp } from '../fixtures/app.ts'
@@ -501,13 +504,19 @@ t.test('a slow reader holds the sender back', async (t) => {
         if (!socket.write(block)) await new Promise((resolve) => socket.once('drain', resolve))
       }
     })
+    const gc = collector()
+    gc()
     const before = process.memoryUsage().arrayBuffers
     let most = 0
     let received = 0
+    let looked = 0
     await new Promise<void>((resolve, reject) => {
       httpRequest(url, (answer) => {
         answer.on('data', (bytes: Buffer) => {
           received += bytes.length
+          if (received < looked + total / 8) return
+          looked = received
+          gc()
           most = Math.max(most, process.memoryUsage().arrayBuffers - before)
         })
         answer.on('end', resolve)
@@ -517,9 +526,16 @@ t.test('a slow reader holds the sender back', async (t) => {
         .end()
     })
     t.equal(received, total)
-    t.ok(most < total / 2, `at most ${most} bytes were held of ${total}`)
+    t.ok(looked > 0)
+    t.ok(most < total / 4, `at most ${most} bytes were held of ${total}`)
   })
 })
+
+/** The engine's garbage collector, so that what is held can be told from what is waste. */
+function collector(): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
+}
 
 /** Resolves when a number has been the same, and above 0, for a quarter of a second. */
 async function isSteady(read: () => number): Promise<void> {
@@ -782,6 +798,17 @@ t.test('an upstream that takes too long to answer: 504', async (t) => {
   t.equal(upstream.seen.length, 1, 'and is not asked again')
   await idle()
   t.equal(await metric('sluice_responses_total', { code: '504' }), 1)
+})
+
+t.test('a client that takes long to send is not an upstream that takes long to answer', async (t) => {
+  const { url } = await startBoth(t, undefined, { upstream: { responseTimeout: 500 } })
+  const client = await openClient(t, url)
+  client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n')
+  for (const byte of 'long') {
+    client.write(byte)
+    await delay(400)
+  }
+  t.equal((await client.answer()).status, 200)
 })
 
 t.test('an upstream that breaks off in the middle of its answer', async (t) => {
@@ -1107,4 +1134,41 @@ t.test('pipelined requests are answered in order', async (t) => {
   client.write(get('/1'), post('/2', 'two'), get('/3'))
   for (const target of ['/1', '/2', '/3']) t.equal((await client.answer()).text, target)
   t.equal(upstream.seen.length, 3)
+})
+
+t.test('what a client of HTTP may ask of a proxy, and undici does not do', async (t) => {
+  const todo = 'comes with a forwarder of our own'
+
+  t.test('OPTIONS * goes on as such', { todo }, async (t) => {
+    const { url, upstream } = await startBoth(t)
+    t.equal((await ask(t, url, 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n')).status, 200)
+    t.equal(upstream.seen[0]?.target, '*')
+  })
+
+  t.test('the head goes on before the first byte of the body', { todo }, async (t) => {
+    const { url, upstream } = await startBoth(t)
+    const client = await openClient(t, url)
+    client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n')
+    await eventually('the head is there', () => upstream.seen.length === 1, 500)
+  })
+
+  t.test('103 Early Hints are passed on', { todo }, async (t) => {
+    const { url } = await startBoth(t, ({ send }) => send('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n', ok()))
+    const client = await openClient(t, url)
+    client.write(get())
+    t.equal((await client.answer()).status, 103)
+  })
+
+  t.test('trailers are passed on, both ways', { todo }, async (t) => {
+    const { url, upstream } = await startBoth(t, ({ send }) =>
+      send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n0\r\nX-T: 1\r\n\r\n'),
+    )
+    const client = await openClient(t, url)
+    client.write(
+      'POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-S: 1\r\n\r\n',
+    )
+    const answer = await client.answer()
+    t.match(answer.trailers, 'X-T: 1')
+    t.equal(upstream.seen.length, 1)
+  })
 })

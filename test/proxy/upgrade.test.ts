@@ -211,7 +211,7 @@ t.test('a refused client that does not close is closed, and counted at once', as
 t.test('an upstream that refuses', async (t) => {
   const cases = {
     'with a body of known length':
-      'HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 6\r\n\r\nno way',
+      'HTTP/1.1 401 No\r\nConnection: X-Hop\r\nX-Hop: 1\r\nWWW-Authenticate: Basic\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 6\r\n\r\nno way',
     'with chunks': 'HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nno \r\n3\r\nway\r\n0\r\n\r\n',
     'with a body up to the end': 'HTTP/1.0 404 No\r\n\r\nno way',
     'with 200': 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nno way',
@@ -229,6 +229,7 @@ t.test('an upstream that refuses', async (t) => {
       t.equal(found.text, 'no way')
       t.ok(found.isWhole)
       t.equal(found.one('connection'), 'close')
+      t.same(found.all('x-hop'), [])
       t.match(found.one('via'), 'sluice-')
       t.match(found.one('ratelimit'), '"device"')
       if (answer.includes('X-A')) t.same(found.all('x-a'), ['1', '2'])
@@ -356,13 +357,13 @@ t.test('a client that leaves before the answer takes its request along', async (
 })
 
 t.test('either side’s end is the other’s', async (t) => {
-  async function startTunnel(t: Test) {
+  async function startTunnel(t: Test, options = {}) {
     const asked = signal<Turn>()
     const test = await startRaw(t, (turn) => {
       turn.send(switching())
       asked.give(turn)
     })
-    const client = await openClient(t, test.url)
+    const client = await openClient(t, test.url, options)
     client.write(upgrade())
     t.equal((await client.answer()).status, 101)
     return { ...test, client, far: (await asked.come).socket }
@@ -384,6 +385,12 @@ t.test('either side’s end is the other’s', async (t) => {
     })
   }
 
+  t.test('also where a client keeps its half open', async (t) => {
+    const { far, metric } = await startTunnel(t, { closes: false })
+    far.end()
+    await eventually('none is left', async () => (await metric('sluice_upgrades_active')) === 0)
+  })
+
   t.test('a WebSocket’s closing handshake passes with its code', async (t) => {
     const { wsUrl, sockets } = await startEcho(t)
     const socket = await openSocket(t, wsUrl)
@@ -395,7 +402,7 @@ t.test('either side’s end is the other’s', async (t) => {
 })
 
 t.test('a silent tunnel is cut after idle_timeout, one in use is not', async (t) => {
-  const { wsUrl, metric } = await startEcho(t, { upstream: { idleTimeout: 300 } })
+  const { wsUrl, metric, sockets } = await startEcho(t, { upstream: { idleTimeout: 300 } })
   const socket = await openSocket(t, wsUrl)
   const closed = once(socket, 'close')
   for (let i = 0; i < 6; i++) {
@@ -405,6 +412,7 @@ t.test('a silent tunnel is cut after idle_timeout, one in use is not', async (t)
   t.equal(await metric('sluice_upgrades_active'), 1)
   await closed
   await eventually('none is left', async () => (await metric('sluice_upgrades_active')) === 0)
+  await eventually('nor at the upstream', () => sockets.clients.size === 0)
 })
 
 t.test('another protocol than WebSocket is not forwarded: the request is served plainly', async (t) => {
@@ -465,7 +473,51 @@ t.test('another protocol than WebSocket is not forwarded: the request is served 
   })
 })
 
+t.test('what leaves HTTP waits until the requests before it are answered', async (t) => {
+  const cases = [
+    ['a handshake', upgrade('/last'), 101],
+    ['another protocol', get('/last', 'Connection: Upgrade', 'Upgrade: h2c'), 200],
+    ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n', 405],
+  ] as const
+  for (const [name, last, status] of cases) {
+    t.test(name, async (t) => {
+      const slow = signal()
+      const { url, upstream, metric, idle } = await startRaw(t, async ({ request, send }) => {
+        if (request.target === '/last') return send(request.one('upgrade') === undefined ? ok('last') : switching())
+        await slow.come
+        send(ok(request.target))
+      })
+      const client = await openClient(t, url)
+      client.write(get('/1'), get('/2'), last)
+      await eventually('both are under way', () => upstream.seen.length === 2)
+      slow.give()
+      t.equal((await client.answer()).text, '/1')
+      t.equal((await client.answer()).text, '/2')
+      t.equal((await client.answer()).status, status)
+      client.socket.destroy()
+      await eventually('none is left', async () => (await metric('sluice_upgrades_active')) === 0)
+      await idle()
+      await eventually('all are counted', async () => (await metric('sluice_requests_total')) === 3)
+    })
+
+    t.test(`${name}, of a client that goes meanwhile`, async (t) => {
+      const { url, upstream, metric, idle } = await startRaw(t, () => {})
+      const client = await openClient(t, url)
+      client.write(get('/1'), get('/2'), last)
+      await eventually('both are under way', () => upstream.seen.length === 2)
+      client.socket.resetAndDestroy()
+      await idle()
+      t.equal(await metric('sluice_requests_total', { outcome: 'aborted' }), 2)
+      t.notOk(upstream.seen.some(({ target }) => target === '/last'))
+    })
+  }
+})
+
 t.test('handshakes at the same time do not mix', async (t) => {
+  const warnings: Error[] = []
+  const warn = (warning: Error) => void warnings.push(warning)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
   const { wsUrl, requests, metric, idle } = await startEcho(t)
   const sockets = await Promise.all(Array.from({ length: 200 }, (_, i) => openSocket(t, `${wsUrl}//p/${i}?q=${i}`)))
   t.equal(await metric('sluice_upgrades_active'), 200)
@@ -484,6 +536,7 @@ t.test('handshakes at the same time do not mix', async (t) => {
   await idle()
   await eventually('all are counted', async () => (await metric('sluice_requests_total')) === 200)
   t.equal(await metric('sluice_requests_total', { outcome: 'forwarded' }), 200)
+  t.same(warnings, [], 'and leave no listeners behind')
 })
 
 t.test('at most max_streams tunnels are open', async (t) => {

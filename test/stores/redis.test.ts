@@ -248,23 +248,29 @@ t.test('lost data is a full bucket', async (t) => {
 t.test('what cannot be read as a bucket is a full one, and becomes one', async (t) => {
   const { store, isCharged, keyPrefix } = await connect(t, { nowUs: () => T0 })
   const key = keyOf(keyPrefix, debitOf())
+  // Each holds the words of an empty bucket of this moment, which must not be picked out of it.
+  const [debt, time] = [3 * TOKEN, T0]
+  const around = [
+    'x{}',
+    '{}x',
+    ' {}',
+    '{} ',
+    '{} 1',
+    '1 {}',
+    '-{}',
+    '{}\n',
+    '\n{}',
+    '{}.5',
+    '0.{}',
+    '\0{}',
+    '{}\0',
+    '"{}"',
+  ]
+  const between = ['{}  {}', '{},{}', '{}\t{}', '{} -{}', '{} {}e3', '0x{} {}', '{}.0 {}']
   const texts = [
-    '',
-    ' ',
-    'x',
-    '1',
-    '1 ',
-    ' 1 1',
-    '1 2 3',
-    '-1 1',
-    '1 -1',
-    '1.5 1',
-    '1e6 1',
-    'nan nan',
-    'inf 1',
-    '0x10 1',
-    '1\n1',
-    '\0',
+    ...['', ' ', '1', 'nan nan', 'inf inf'],
+    ...around.map((text) => text.replace('{}', `${debt} ${time}`)),
+    ...between.map((text) => text.replace('{}', `${debt}`).replace('{}', `${time}`)),
   ]
   for (const text of texts) {
     await raw.set(key, text)
