@@ -2,6 +2,8 @@
 const HOP_BY_HOP = new Set([
   'connection',
   'keep-alive',
+  // Not a field at all, but CGI programs take it for their HTTP_PROXY (CVE-2016-5385).
+  'proxy',
   'proxy-connection',
   'proxy-authenticate',
   'proxy-authentication-info',
