@@ -63,7 +63,9 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   let closing: Promise<void> | undefined
 
   function reload(read: Policy): void {
-    const next = keepRandomSecret(read, policy)
+    const ignored = startOnlyChanges(read, policy)
+    if (ignored.length > 0) log.warn({ keys: ignored }, 'these keys are read at the start only: restart to change them')
+    const next = { ...read, identity: { ...read.identity, secrets: policy.identity.secrets } }
     proxy.use(next)
     drain = next.server
     showPolicy(metrics, next, proxy.routes())
@@ -74,10 +76,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   async function end(): Promise<void> {
     isReady = false
     if (drain.drainDelay > 0) await new Promise((resolve) => setTimeout(resolve, drain.drainDelay))
-    const cut = setTimeout(() => {
-      proxy.server.closeAllConnections()
-      proxy.cutTunnels()
-    }, drain.drainTimeout)
+    const cut = setTimeout(proxy.cut, drain.drainTimeout)
     await closeServer(proxy.server, proxy.closeIdle)
     clearTimeout(cut)
     await proxy.close()
@@ -113,10 +112,24 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   }
 }
 
-/** A random secret names this process's buckets: another one would hand every client a full bucket. */
-function keepRandomSecret(next: Policy, first: Policy): Policy {
-  if (!next.identity.secretIsRandom || !first.identity.secretIsRandom) return next
-  return { ...next, identity: { ...next.identity, secrets: first.identity.secrets } }
+/**
+ * The keys, as the policy file writes them, that differ from those the process started with and that a reload leaves as they
+ * were. The secret is one: it names the buckets, and another would hand every client a full one.
+ */
+function startOnlyChanges(next: Policy, first: Policy): string[] {
+  const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
+  const drain = { drainDelay: 0, drainTimeout: 0 }
+  const areBothRandom = next.identity.secretIsRandom && first.identity.secretIsRandom
+  const same: Record<string, boolean> = {
+    listen: isSame(next.listen, first.listen),
+    admin: isSame(next.admin, first.admin),
+    upstream: isSame(next.upstream, first.upstream),
+    server: isSame({ ...next.server, ...drain }, { ...first.server, ...drain }),
+    store: isSame(next.store, first.store),
+    'identity.secret': areBothRandom || isSame(next.identity.secrets, first.identity.secrets),
+    'log.level': next.log.level === first.log.level,
+  }
+  return Object.keys(same).filter((key) => !same[key])
 }
 
 type StoreContext = {

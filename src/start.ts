@@ -21,6 +21,7 @@ async function start(): Promise<void> {
     await demo.close()
     throw cause
   })
+  for (const warning of result.warnings) process.stderr.write(`${formatProblem(warning, 'warning')}\n`)
   process.stdout.write(introduction(app.url, app.adminUrl, demoUrl))
 
   let isEnding = false

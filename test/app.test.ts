@@ -37,6 +37,8 @@ async function isOpen(url: string): Promise<boolean> {
   })
 }
 
+const READ_AT_START = 'these keys are read at the start only: restart to change them'
+
 t.test('a reload', async (t) => {
   t.test('keeps balances', async (t) => {
     const { app, url, policy } = await startBoth(t, { limits: [TWICE] })
@@ -78,12 +80,26 @@ t.test('a reload', async (t) => {
     t.same(await statuses(t, url, 1), [429])
   })
 
-  t.test('takes a secret that was set', async (t) => {
-    const { app, url, policy } = await startBoth(t, { limits: [TWICE] })
+  t.test('keeps the secret it started with, for another one would name every bucket anew, and says so', async (t) => {
+    const { app, url, policy, logged } = await startBoth(t, { limits: [TWICE] })
     t.same(await statuses(t, url, 3), [200, 200, 429])
     const secrets = ['set-on-purpose-set-on-purpose-000'] as const
     app.reload({ ...policy, identity: { ...policy.identity, secrets, secretIsRandom: false } })
-    t.same(await statuses(t, url, 1), [200])
+    t.same(await statuses(t, url, 1), [429])
+    t.same(logged(READ_AT_START)[0]?.keys, ['identity.secret'])
+  })
+
+  t.test('says which of its changes need a restart', async (t) => {
+    const { app, policy, logged } = await startBoth(t)
+    app.reload({ ...policy, server: { ...policy.server, drainTimeout: 1 } })
+    t.same(logged(READ_AT_START), [])
+    app.reload({
+      ...policy,
+      upstream: { ...policy.upstream, url: 'http://127.0.0.1:1' },
+      server: { ...policy.server, maxHeaders: 7 },
+      log: { ...policy.log, level: 'debug' },
+    })
+    t.same(logged(READ_AT_START)[0]?.keys, ['upstream', 'server', 'log.level'])
   })
 
   t.test('is shown, and so is one that failed', async (t) => {
@@ -139,6 +155,18 @@ t.test('close', async (t) => {
     await closing
     t.ok(performance.now() - began >= 390)
     t.notOk(await isOpen(url))
+  })
+
+  t.test('cuts an upgrade that waits for its turn behind an answer without an end', async (t) => {
+    const { app, url } = await startBoth(t, { server: { drainTimeout: 300 } }, (turn) => {
+      turn.send('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n')
+    })
+    const client = await openClient(t, url)
+    client.write(get('/sse'), get('/ws', 'Connection: Upgrade', 'Upgrade: websocket'))
+    await client.until('abc')
+    const began = performance.now()
+    await app.close()
+    t.ok(performance.now() - began < 3000)
   })
 
   t.test('cuts after drain_timeout what does not end', async (t) => {

@@ -75,7 +75,8 @@ export function readFacts(
     singleFields,
     httpVersion: request.httpVersion,
     hasBody: headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0',
-    expectsContinue: expect !== undefined,
+    // A client of HTTP/1.0 knows no 100 (RFC 9110 section 10.1.1).
+    expectsContinue: expect !== undefined && request.httpVersionMinor > 0,
   }
 }
 

@@ -43,7 +43,13 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     if (missing !== undefined) {
       // In shadow too it costs nothing, or a day in shadow would count more than enforcement will.
       if (mode === 'shadow') return conclude([missing], [], [], mode, 'local')
-      return { verdict: 'missing', limit: missing.plan, path: 'local', outcomes: [], binding: null }
+      return {
+        verdict: 'missing',
+        limit: missing.plan,
+        path: 'local',
+        outcomes: [refusedBy(missing.plan)],
+        binding: null,
+      }
     }
     if (debits.length === 0) return conclude(claims, debits, [], mode, 'local')
     if (shared === null) return conclude(claims, debits, local.charge(debits), mode, 'local')
@@ -59,7 +65,7 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     const denying = plans.find((plan) => plan.limit.onError === 'deny' && isEnforced(plan))
     if (denying !== undefined && mode === 'enforce') {
       onFallback?.('deny')
-      return { verdict: 'unavailable', limit: denying, path: 'fallback', outcomes: [], binding: null }
+      return { verdict: 'unavailable', limit: denying, path: 'fallback', outcomes: [refusedBy(denying)], binding: null }
     }
     const counted = plans.filter((plan) => plan.limit.onError === 'local')
     onFallback?.(counted.length > 0 ? 'local' : 'allow')
@@ -69,6 +75,11 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
   }
 
   return { decide }
+}
+
+/** What a limit says that refuses without having looked at a bucket. */
+function refusedBy(plan: LimitPlan): LimitOutcome {
+  return { plan, outcome: 'limited', remaining: 0, waitUs: 0, nextUs: 0 }
 }
 
 /** Adds each limit's debits to the list, and says which are whose. */

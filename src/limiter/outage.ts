@@ -90,19 +90,29 @@ export function guardStore(
   function expire(): void {
     timer = undefined
     const nowUs = clock.nowUs()
+    // Timers count whole milliseconds: what falls due within this one is due.
+    const dueUs = nowUs + 1000
     let due = 0
-    while (due < waiting.length && (waiting[due]!.settle === null || waiting[due]!.deadlineUs <= nowUs)) {
+    let late = 0
+    while (due < waiting.length && (waiting[due]!.settle === null || waiting[due]!.deadlineUs <= dueUs)) {
+      if (waiting[due]!.settle !== null) late++
       waiting[due]!.settle?.(null)
       due++
     }
     waiting = waiting.slice(due)
+    // All that fall due at once are one failure: they may have waited for the same thing.
+    if (late > 0 && !closed) {
+      failed(new SluiceError('store_unavailable', `the store did not answer within ${timeout} ms`))
+    }
     armTimer(nowUs)
   }
 
   function armTimer(nowUs: number): void {
     const first = waiting[0]
     if (first === undefined || timer !== undefined) return
-    timer = setTimeout(expire, Math.max(1, Math.ceil((first.deadlineUs - nowUs) / 1000)))
+    // After a stall of our own loop timers come before replies that are already here: those are read first.
+    const delay = Math.max(1, Math.ceil((first.deadlineUs - nowUs) / 1000))
+    timer = setTimeout(() => setImmediate(expire), delay)
   }
 
   function call(debits: readonly Debit[]): Promise<readonly number[] | null> {
@@ -115,7 +125,6 @@ export function guardStore(
           resolve(null)
           if (closed) return
           events.called('timeout', clock.nowUs() - sentUs)
-          failed(new SluiceError('store_unavailable', `the store did not answer within ${timeout} ms`))
         },
       }
       waiting.push(entry)

@@ -61,7 +61,7 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     buckets: gauge('sluice_buckets', 'Buckets held in process.'),
     bucketFolds: counter(
       'sluice_bucket_folds_total',
-      'New buckets that had to share one with their network because max_buckets were in debt.',
+      'Charges to a bucket that a network shares because max_buckets were in debt.',
     ),
     limitBurst: gauge('sluice_limit_burst', 'Tokens a full bucket of the limit holds.', ['limit']),
     limitRate: gauge('sluice_limit_rate_per_second', 'Tokens a bucket of the limit gains a second.', ['limit']),

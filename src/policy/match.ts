@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import { canonicalPath, pathReadings } from '../http/path-readings.ts'
 import type { Target } from '../http/target.ts'
 import type { Match } from './types.ts'
@@ -9,7 +8,9 @@ export type MatchSubject = {
   readonly target: Target
   /** Lower case, without a port. */
   readonly host: string
-  readonly headers: IncomingHttpHeaders
+  /** Names (lower case), one for each field line, and names and values in turn, as received. */
+  readonly names: readonly string[]
+  readonly rawHeaders: readonly string[]
 }
 
 /**
@@ -41,7 +42,7 @@ export function compileMatch<Entry extends { readonly match: Match }>(
   const readTrie = form === 'strict' ? createNode<Entry>() : trie
   const anyPath: Indexed<Entry>[] = []
   for (const [index, entry] of entries.entries()) {
-    const indexed = { entry, index, accepts: compileAccepts(entry.match) }
+    const indexed = { entry, index, accepts: compileAccepts(entry.match, form) }
     if (entry.match.paths.length === 0) anyPath.push(indexed)
     for (const pattern of entry.match.paths) {
       insert(trie, pattern, indexed)
@@ -142,7 +143,10 @@ function walkBack<Entry>(
   if (node.star !== null && segment !== '') walkBack(node.star, segments, end - 1, depth, found)
 }
 
-function compileAccepts({ methods, hosts, headers }: Match): (subject: MatchSubject) => boolean {
+function compileAccepts(
+  { methods, hosts, headers }: Match,
+  form: 'strict' | 'folded',
+): (subject: MatchSubject) => boolean {
   const tests: ((subject: MatchSubject) => boolean)[] = []
   if (methods.length > 0) {
     const wanted = new Set(methods)
@@ -157,13 +161,20 @@ function compileAccepts({ methods, hosts, headers }: Match): (subject: MatchSubj
   }
   for (const { name, value } of headers) {
     const accepts = compileWildcard(value)
+    // Of a repeated field one upstream reads the first line, another the last, a third all of them joined.
     tests.push((subject) => {
-      // node's headers are a plain object: `constructor` is there without having been sent.
-      const field = Object.hasOwn(subject.headers, name) ? subject.headers[name] : undefined
-      return field !== undefined && accepts(Array.isArray(field) ? field.join(', ') : field)
+      const values = fieldReadings(subject, name)
+      return form === 'folded' ? values.some(accepts) : values.length > 0 && values.every(accepts)
     })
   }
   return (subject) => tests.every((test) => test(subject))
+}
+
+/** Each line of a field, and all of them joined where there are several. */
+function fieldReadings({ names, rawHeaders }: MatchSubject, name: string): string[] {
+  const lines: string[] = []
+  for (let i = names.indexOf(name); i !== -1; i = names.indexOf(name, i + 1)) lines.push(rawHeaders[2 * i + 1]!)
+  return lines.length > 1 ? [...lines, lines.join(', ')] : lines
 }
 
 /** Compiles a value with `*` for any run of characters; linear, each piece is looked for once from where the last ended. */

@@ -81,8 +81,11 @@ function compileEntries<Entry extends ExemptEntry>(
     )
 }
 
-function isPreflight({ method, headers }: Facts): boolean {
-  return method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined
+/** What a browser sends before the request proper (Fetch standard): it never bears a body or a credential. */
+function isPreflight({ method, headers, hasBody }: Facts): boolean {
+  if (method !== 'OPTIONS' || hasBody || headers.authorization !== undefined || headers.cookie !== undefined)
+    return false
+  return headers.origin !== undefined && headers['access-control-request-method'] !== undefined
 }
 
 function routeNames({ exempt, deny, limits }: Policy): ReadonlySet<string> {

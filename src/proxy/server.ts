@@ -39,8 +39,8 @@ export type Proxy = {
   routes(): readonly string[]
   /** Ends the connections that wait for a request, their first one included, for which the server itself would wait. */
   closeIdle(): void
-  /** Ends the upgraded connections, which the server itself no longer knows. */
-  cutTunnels(): void
+  /** Ends every connection at once, with what is under way on it. */
+  cut(): void
   /** Ends the tunnels and the connections to the upstream. The server is the caller's to close. */
   close(): Promise<void>
 }
@@ -60,6 +60,7 @@ type Exchange = {
   decisionUs: number
   /** What it comes to if nothing goes wrong from here on; null while that is open. */
   outcome: RequestOutcome | null
+  /** The deny entry that matched, also where shadow lets the request pass. */
   denied: string | null
   sentUs: number
   upstreamUs: number | null
@@ -101,6 +102,7 @@ export function createProxy(options: ProxyOptions): Proxy {
 
     const ruling = rules.rule(facts, client.address)
     exchange.route = ruling.route
+    if (ruling.kind === 'deny') exchange.denied = ruling.entry.name
     if (ruling.kind === 'deny' && rules.policy.mode === 'enforce') return deny(exchange, ruling.entry)
     if (ruling.kind === 'exempt') return forward(exchange, client, 'exempt')
     if (ruling.kind === 'deny' || ruling.plans.length === 0) return forward(exchange, client, 'forwarded')
@@ -126,7 +128,6 @@ export function createProxy(options: ProxyOptions): Proxy {
   }
 
   function deny(exchange: Exchange, entry: DenyEntry): void {
-    exchange.denied = entry.name
     refuse(exchange, 'denied', { problem: { status: entry.status, detail: 'This client is not served here.' } })
   }
 
@@ -373,7 +374,11 @@ export function createProxy(options: ProxyOptions): Proxy {
       server.closeIdleConnections()
       for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
     },
-    cutTunnels: () => upgrader.close(),
+    cut() {
+      upgrader.close()
+      // All of them, for of those that asked for an upgrade node's server no longer knows.
+      for (const socket of connections) socket.destroy()
+    },
     async close() {
       upgrader.close()
       // Connections that the server has just closed tell so within a few turns: their requests are aborted, not failed.
@@ -430,13 +435,22 @@ function answerUnderWay(socket: Duplex): ServerResponse | null {
   return (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
 }
 
+/** Once a connection, however many requests come over it. */
+function destroyOnError(socket: Duplex): void {
+  if (!socket.listeners('error').includes(destroySelf)) socket.on('error', destroySelf)
+}
+
+function destroySelf(this: Duplex): void {
+  this.destroy()
+}
+
 /** Goes on when the answers that are under way on a connection are sent; never where it ends before. */
 function whenAnswered(socket: Duplex, proceed: () => void): void {
   const answer = answerUnderWay(socket)
   if (answer === null) return proceed()
   // Node's own listener comes before this one: the next answer in line has taken its place by then.
   answer.once('finish', () => whenAnswered(socket, proceed))
-  socket.on('error', () => socket.destroy())
+  destroyOnError(socket)
 }
 
 /** A response for a connection that node has already detached from its server, as it does for upgrades and CONNECT. */
@@ -448,7 +462,7 @@ function standInResponse(request: IncomingMessage, socket: Duplex): ServerRespon
     response.detachSocket(socket as Socket)
     closeGently(socket)
   })
-  socket.on('error', () => socket.destroy())
+  destroyOnError(socket)
   socket.once('close', () => response.destroy())
   return response
 }

@@ -3,7 +3,7 @@ import { admits, type Bucket, CLOCK_STEP_US, debtAt, timeAfter } from '../limite
 import type { Debit, LocalStore } from '../limiter/store.ts'
 
 export type MemoryStore = LocalStore & {
-  /** How many new buckets had to share one with their network because the store was full of debt. */
+  /** How many charges went to a network's shared bucket because the store was full of debt. */
   folds(): number
 }
 
@@ -72,8 +72,7 @@ export function createMemoryStore(options: { readonly maxBuckets: number; readon
     if (size < maxBuckets) return debit.id
     sweep(SWEEP_WHEN_FULL, nowUs)
     if (size < maxBuckets) return debit.id
-    folds++
-    return `~${foldOf(debit.tag)}`
+    return foldOf(debit.tag)
   }
 
   /** The slot's debt now. A clock far back is taken over here, for a refusal, which writes nothing, must not lock either. */
@@ -89,6 +88,7 @@ export function createMemoryStore(options: { readonly maxBuckets: number; readon
 
   function write(slots: Map<string, number>, id: string, debt: number, nowUs: number): void {
     let slot = slots.get(id)
+    if (id.startsWith('~')) folds++
     if (slot === undefined) {
       slot = freeSlots.pop() ?? grow()
       slots.set(id, slot)
@@ -117,7 +117,8 @@ export function createMemoryStore(options: { readonly maxBuckets: number; readon
       for (const debit of debits) {
         const { slots } = tableOf(debit.bucket)
         const id = place(slots, debit, nowUs)
-        const slot = slots.get(id)
+        // Who had to share a bucket and now gets one of its own brings the debt along: room must not be a fresh start.
+        const slot = slots.get(id) ?? (folds > 0 ? slots.get(foldOf(debit.tag)) : undefined)
         ids.push(id)
         debts.push(slot === undefined ? 0 : settle(debit.bucket, slot, nowUs))
       }
@@ -143,9 +144,9 @@ function groupAdmitted(debits: readonly Debit[], debts: readonly number[], group
   return true
 }
 
-/** FNV-1a over the tag: which of the shared buckets is its. */
-function foldOf(tag: string): number {
+/** The id of the shared bucket of a tag, by FNV-1a; no pseudonym begins with a tilde. */
+function foldOf(tag: string): string {
   let hash = 0x811c9dc5
   for (let i = 0; i < tag.length; i++) hash = Math.imul(hash ^ tag.charCodeAt(i), 0x01000193)
-  return (hash >>> 0) % FOLDS
+  return `~${(hash >>> 0) % FOLDS}`
 }

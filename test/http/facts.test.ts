@@ -202,6 +202,8 @@ t.test('only 100-continue can be expected', async (t) => {
   const expecting = (value: string) => ['POST / HTTP/1.1', 'Host: a', 'Content-Length: 1', `Expect: ${value}`]
   t.match(await read(expecting('100-continue')), { expectsContinue: true })
   t.match(await read(expecting('100-Continue')), { expectsContinue: true })
+  const old = ['POST / HTTP/1.0', 'Host: a', 'Content-Length: 1', 'Expect: 100-continue']
+  t.match(await read(old), { expectsContinue: false }, 'a client of HTTP/1.0 knows no 100')
   for (const value of ['200-ok', '100-continue, x', '100-continues', 'x']) {
     t.equal(await statusOf(expecting(value)), 417, value)
   }

@@ -209,7 +209,8 @@ t.test('per principal', async (t) => {
   t.test('deny: who is none is turned away, and nothing is charged', async (t) => {
     const it = limiting([{ burst: 3 }, { name: 'key', per: 'principal', onMissing: 'deny' }])
     const decision = it.decide(alice)
-    t.match(decision, { verdict: 'missing', limit: { limit: { name: 'key' } }, outcomes: [], binding: null })
+    t.match(decision, { verdict: 'missing', limit: { limit: { name: 'key' } }, binding: null })
+    t.match(said(decision, 'key'), { outcome: 'limited' }, 'which is counted and logged')
     t.equal(it.local.size(), 0)
     t.equal(it.decide(principal('a')).verdict, 'allowed')
   })

@@ -20,7 +20,12 @@ const debits = [debitOf()]
 /** A guard over a store that replies as it is told; what hangs is answered by `release`. */
 function guarding(
   t: Test,
-  options: { readonly timeout?: number; readonly isAway?: boolean; readonly random?: number } = {},
+  options: {
+    readonly timeout?: number
+    readonly isAway?: boolean
+    readonly store?: SharedStore
+    readonly random?: number
+  } = {},
 ) {
   const events: string[] = []
   const causes: unknown[] = []
@@ -35,7 +40,7 @@ function guarding(
       refused.push(reject)
     })
   }
-  const store: SharedStore = {
+  const store: SharedStore = options.store ?? {
     charge() {
       state.charges++
       return reply([7])
@@ -177,11 +182,20 @@ t.test('the breaker', async (t) => {
   })
 
   t.test('opens on timeouts and on errors alike', async (t) => {
-    const { charge, charges, state, guard } = guarding(t)
+    const { charges, state, guard } = guarding(t)
     state.reply = 'hang'
-    await Promise.all([charge(), charge(), charge()])
+    await charges(3)
     state.reply = 'fail'
     await charges(2)
+    t.equal(guard.isOpen, true)
+  })
+
+  t.test('stays closed when many calls are late at once: they may have waited for the same thing', async (t) => {
+    const { charge, charges, state, guard } = guarding(t)
+    state.reply = 'hang'
+    await Promise.all([charge(), charge(), charge(), charge(), charge(), charge()])
+    t.equal(guard.isOpen, false)
+    await charges(4)
     t.equal(guard.isOpen, true)
   })
 
@@ -198,7 +212,10 @@ t.test('the breaker', async (t) => {
   t.test('settles those who wait already when their time is up', async (t) => {
     const { charge, state, guard } = guarding(t)
     state.reply = 'hang'
-    t.same(await Promise.all(Array.from({ length: 50 }, charge)), Array(50).fill(null))
+    for (let round = 0; round < 5; round++) {
+      t.equal(guard.isOpen, false)
+      t.same(await Promise.all(Array.from({ length: 50 }, charge)), Array(50).fill(null))
+    }
     t.equal(guard.isOpen, true)
   })
 
@@ -402,4 +419,20 @@ t.test('a Redis that stops answering and goes on again', async (t) => {
   t.same(events, ['open', 'closed'])
   await requests(50, 200)
   t.ok(slowest.answered > 40, `${slowest.answered} of 50 answered after`)
+})
+
+t.test('a stall of our own loop is no outage: replies that are already here are read first', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const store = createRedisStore({ url: redis.url, password: null, keyPrefix: 'stall:', connectTimeout: 1000 })
+  t.teardown(() => store.close())
+  t.equal(await store.opened, true)
+  // The first call loads the script.
+  await store.charge(debits)
+  const { guard } = guarding(t, { timeout: 100, store })
+  const charging = Array.from({ length: 6 }, () => guard.charge(debits))
+  const until = performance.now() + 200
+  while (performance.now() < until);
+  for (const debts of await Promise.all(charging)) t.not(debts, null)
+  t.equal(guard.isOpen, false)
 })

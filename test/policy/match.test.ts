@@ -23,7 +23,8 @@ type Request = {
 function subjectOf({ url = '/', method = 'GET', host = 'a.example', headers = {} }: Request): MatchSubject {
   const target = parseTarget(url, method)
   if (target === null) throw new Error(`${url} is refused`)
-  return { method, target, host, headers }
+  const lines = Object.entries(headers).flatMap(([name, value]) => [value!].flat().map((line) => [name, line] as const))
+  return { method, target, host, names: lines.map(([name]) => name), rawHeaders: lines.flat() }
 }
 
 function matches(match: Partial<Match>, request: Request, form: 'strict' | 'folded' = 'folded'): boolean {
@@ -127,6 +128,17 @@ t.test('headers match by their value, and all that are named must', async (t) =>
   const both = { headers: [{ name: 'x-a', value: '1' }, { name: 'x-b', value: '2' }] } // biome-ignore format: short
   t.ok(matches(both, { headers: { 'x-a': '1', 'x-b': '2' } }))
   t.notOk(matches(both, { headers: { 'x-a': '1' } }))
+})
+
+t.test('of a repeated header an upstream may read any line, or all of them joined', async (t) => {
+  const twice = { headers: { 'x-a': ['open', 'closed'] as unknown as string } }
+  for (const value of ['open', 'closed', 'open, closed']) {
+    const match = { headers: [{ name: 'x-a', value }] }
+    t.ok(matches(match, twice), `a limit on ${value} holds`)
+    t.notOk(matches(match, twice, 'strict'), `an exemption for ${value} does not`)
+  }
+  t.ok(matches({ headers: [{ name: 'x-a', value: '*' }] }, twice, 'strict'))
+  t.notOk(matches({ headers: [{ name: 'x-a', value: '*' }] }, {}, 'strict'))
 })
 
 t.test('a header named like a property of objects is there only when it was sent', async (t) => {

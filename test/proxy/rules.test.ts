@@ -134,6 +134,14 @@ const PREFLIGHT = ['Origin', 'https://a.example', 'Access-Control-Request-Method
 t.test('a preflight is exempt by setting, and only a whole one', async (t) => {
   t.equal(ruled({}, { method: 'OPTIONS', fields: PREFLIGHT }).kind, 'exempt')
   t.equal(ruled({ exemptPreflight: false }, { method: 'OPTIONS', fields: PREFLIGHT }).kind, 'limit')
+  for (const more of [
+    ['Content-Length', '3'],
+    ['Cookie', 'a=b'],
+    ['Authorization', 'x'],
+  ]) {
+    const fields = [...PREFLIGHT, ...more]
+    t.equal(ruled({}, { method: 'OPTIONS', fields }).kind, 'limit', `no browser sends ${more[0]} with one`)
+  }
   t.equal(ruled({}, { method: 'GET', fields: PREFLIGHT }).kind, 'limit')
   t.equal(ruled({}, { method: 'OPTIONS', fields: PREFLIGHT.slice(2) }).kind, 'limit')
   t.equal(ruled({}, { method: 'OPTIONS', fields: PREFLIGHT.slice(0, 2) }).kind, 'limit')

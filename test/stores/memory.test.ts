@@ -106,6 +106,17 @@ t.test('folding is no escape: all the new ids of a network together get one buck
   t.equal(passed, 4)
 })
 
+t.test('who gets a bucket of its own after sharing one brings the debt along', async (t) => {
+  const { clock, isCharged } = open(t, 2)
+  const resident = createBucket('short', { tokens: 1, seconds: 1 }, 3)
+  const slow = createBucket('slow', { tokens: 1, seconds: 86_400 }, 3)
+  for (const id of ['a', 'b']) t.ok(isCharged(debitOf({ id, bucket: resident })))
+  for (let i = 0; i < 3; i++) t.ok(isCharged(debitOf({ id: 'late', bucket: slow })))
+  t.notOk(isCharged(debitOf({ id: 'late', bucket: slow })))
+  clock.us += 2_000_000
+  t.notOk(isCharged(debitOf({ id: 'late', bucket: slow })), 'room is no fresh start')
+})
+
 t.test('a resident goes on with its own bucket while others fold', async (t) => {
   const { isCharged } = open(t, 2)
   t.ok(isCharged(debitOf({ id: 'a' })))
