@@ -1,10 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import { type Facts, isRefusal, readFacts } from '../http/facts.ts'
-import { PROBLEM_TYPE, problemBody } from '../http/problem.ts'
+import { readRequestId, readTraceId } from '../http/trace.ts'
 import type { ClientAddress } from '../identity/client-address.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Decision } from '../limiter/decision.ts'
@@ -14,6 +14,15 @@ import type { Metrics, RequestOutcome } from '../metrics/metrics.ts'
 import type { DenyEntry, Policy } from '../policy/types.ts'
 import { addRateFields, rateFields } from './answer-fields.ts'
 import { closeGently } from './close-gently.ts'
+import {
+  answerUnderWay,
+  isWebSocket,
+  MALFORMED,
+  refuseRaw,
+  serveWithoutUpgrade,
+  standInResponse,
+  whenAnswered,
+} from './connection.ts'
 import { createForwarder, type ForwardFailure } from './forward.ts'
 import { refusalAnswer } from './limited-answer.ts'
 import { countRequest, logRequest } from './observe.ts'
@@ -399,8 +408,6 @@ const CLIENT_ERRORS: Record<string, number> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
 }
 
-const MALFORMED = 'The request is not well-formed HTTP, or did not arrive in time.'
-
 /** What is known of a request that could not be parsed. */
 const UNREAD = {
   traceId: null,
@@ -415,78 +422,6 @@ const UNREAD = {
   upstreamUs: null,
 } as const
 
-/** Answers what could not be parsed into a request, and closes: where the next one would begin nobody knows. */
-function refuseRaw(socket: Duplex, status: number, requestId: string): void {
-  const body = problemBody({ status, detail: MALFORMED, request_id: requestId })
-  const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    `Content-Type: ${PROBLEM_TYPE}`,
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Cache-Control: no-store',
-    `X-Request-Id: ${requestId}`,
-    'Connection: close',
-  ]
-  socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
-  closeGently(socket)
-}
-
-/** The answer that node has under way on a connection, for want of a public name. */
-function answerUnderWay(socket: Duplex): ServerResponse | null {
-  return (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
-}
-
-/** Once a connection, however many requests come over it. */
-function destroyOnError(socket: Duplex): void {
-  if (!socket.listeners('error').includes(destroySelf)) socket.on('error', destroySelf)
-}
-
-function destroySelf(this: Duplex): void {
-  this.destroy()
-}
-
-/** Goes on when the answers that are under way on a connection are sent; never where it ends before. */
-function whenAnswered(socket: Duplex, proceed: () => void): void {
-  const answer = answerUnderWay(socket)
-  if (answer === null) return proceed()
-  // Node's own listener comes before this one: the next answer in line has taken its place by then.
-  answer.once('finish', () => whenAnswered(socket, proceed))
-  destroyOnError(socket)
-}
-
-/** A response for a connection that node has already detached from its server, as it does for upgrades and CONNECT. */
-function standInResponse(request: IncomingMessage, socket: Duplex): ServerResponse {
-  const response = new ServerResponse(request)
-  response.shouldKeepAlive = false
-  response.assignSocket(socket as Socket)
-  response.once('finish', () => {
-    response.detachSocket(socket as Socket)
-    closeGently(socket)
-  })
-  destroyOnError(socket)
-  socket.once('close', () => response.destroy())
-  return response
-}
-
-/** Whether a request is one for a tunnel. One with a body is none: behind it the tunnel's bytes would begin nobody knows where. */
-function isWebSocket({ method, headers }: IncomingMessage): boolean {
-  if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0') return false
-  return method === 'GET' && headers.upgrade?.trim().toLowerCase() === 'websocket'
-}
-
-/**
- * Gives a request that asks for another protocol back to the server as one that asks for none, as a server may take it
- * (RFC 9110 section 7.8): node has let go of its connection, with the body and all that follows unread.
- */
-function serveWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-  const { method, url, httpVersion, rawHeaders } = request
-  const lines = [`${method} ${url} HTTP/${httpVersion}`]
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]!.toLowerCase() !== 'upgrade') lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`)
-  }
-  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]))
-  server.emit('connection', socket)
-}
-
 function isBodyTooLong({ hasBody, expectsContinue, headers }: Facts): boolean {
   if (!hasBody) return false
   return expectsContinue || !(Number(headers['content-length']) <= MAX_DRAINED_BYTES)
@@ -494,15 +429,4 @@ function isBodyTooLong({ hasBody, expectsContinue, headers }: Facts): boolean {
 
 function allowField(status: number): string[] {
   return status === 405 ? ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'] : []
-}
-
-/** A trusted peer's request id, where it is one that may stand in a log line and a field. */
-function readRequestId(field: string | string[] | undefined): string | null {
-  return typeof field === 'string' && /^[\w\-.:+/=]{1,128}$/.test(field) ? field : null
-}
-
-/** The trace id of a traceparent field (W3C Trace Context). */
-function readTraceId(field: string | string[] | undefined): string | null {
-  if (typeof field !== 'string') return null
-  return /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(field)?.[1] ?? null
 }

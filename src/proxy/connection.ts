@@ -1,0 +1,85 @@
+import { type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { PROBLEM_TYPE, problemBody } from '../http/problem.ts'
+import { closeGently } from './close-gently.ts'
+
+/**
+ * What node's server leaves to whoever takes a connection from it: what it could not parse, and requests that ask for another
+ * protocol, for which it makes no response and which it hands over before the answers ahead of them are sent.
+ */
+
+/** Why a request that could not be read is refused. */
+export const MALFORMED = 'The request is not well-formed HTTP, or did not arrive in time.'
+
+/** Answers what could not be parsed into a request, and closes: where the next one would begin nobody knows. */
+export function refuseRaw(socket: Duplex, status: number, requestId: string): void {
+  const body = problemBody({ status, detail: MALFORMED, request_id: requestId })
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Cache-Control: no-store',
+    `X-Request-Id: ${requestId}`,
+    'Connection: close',
+  ]
+  socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+  closeGently(socket)
+}
+
+/** The answer that node has under way on a connection, for want of a public name. */
+export function answerUnderWay(socket: Duplex): ServerResponse | null {
+  return (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+}
+
+/** Once a connection, however many requests come over it. */
+function destroyOnError(socket: Duplex): void {
+  if (!socket.listeners('error').includes(destroySelf)) socket.on('error', destroySelf)
+}
+
+function destroySelf(this: Duplex): void {
+  this.destroy()
+}
+
+/** Goes on when the answers that are under way on a connection are sent; never where it ends before. */
+export function whenAnswered(socket: Duplex, proceed: () => void): void {
+  const answer = answerUnderWay(socket)
+  if (answer === null) return proceed()
+  // Node's own listener comes before this one: the next answer in line has taken its place by then.
+  answer.once('finish', () => whenAnswered(socket, proceed))
+  destroyOnError(socket)
+}
+
+/** A response for a connection that node has already detached from its server, as it does for upgrades and CONNECT. */
+export function standInResponse(request: IncomingMessage, socket: Duplex): ServerResponse {
+  const response = new ServerResponse(request)
+  response.shouldKeepAlive = false
+  response.assignSocket(socket as Socket)
+  response.once('finish', () => {
+    response.detachSocket(socket as Socket)
+    closeGently(socket)
+  })
+  destroyOnError(socket)
+  socket.once('close', () => response.destroy())
+  return response
+}
+
+/** Whether a request is one for a tunnel. One with a body is none: behind it the tunnel's bytes would begin nobody knows where. */
+export function isWebSocket({ method, headers }: IncomingMessage): boolean {
+  if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0') return false
+  return method === 'GET' && headers.upgrade?.trim().toLowerCase() === 'websocket'
+}
+
+/**
+ * Gives a request that asks for another protocol back to the server as one that asks for none, as a server may take it
+ * (RFC 9110 section 7.8): node has let go of its connection, with the body and all that follows unread.
+ */
+export function serveWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const { method, url, httpVersion, rawHeaders } = request
+  const lines = [`${method} ${url} HTTP/${httpVersion}`]
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]!.toLowerCase() !== 'upgrade') lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`)
+  }
+  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]))
+  server.emit('connection', socket)
+}
