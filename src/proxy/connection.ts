@@ -64,10 +64,23 @@ export function standInResponse(request: IncomingMessage, socket: Duplex): Serve
   return response
 }
 
+/** Whether a request's framing promises a body. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+}
+
 /** Whether a request is one for a tunnel. One with a body is none: behind it the tunnel's bytes would begin nobody knows where. */
-export function isWebSocket({ method, headers }: IncomingMessage): boolean {
-  if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0') return false
-  return method === 'GET' && headers.upgrade?.trim().toLowerCase() === 'websocket'
+export function isWebSocket(request: IncomingMessage): boolean {
+  return request.method === 'GET' && request.headers.upgrade?.trim().toLowerCase() === 'websocket' && !hasBody(request)
+}
+
+/**
+ * Whether node's server drops what arrived in one piece with the end of a request: it does (seen in 26.10) where it was told
+ * to serve one plainly that asks for another protocol, and would then read the next piece as if a request began there.
+ */
+export function isFollowedByLoss(request: IncomingMessage): boolean {
+  const { connection, upgrade } = request.headers
+  return upgrade !== undefined && /\bupgrade\b/i.test(connection ?? '') && hasBody(request)
 }
 
 /**

@@ -16,6 +16,8 @@ import { addRateFields, rateFields } from './answer-fields.ts'
 import { closeGently } from './close-gently.ts'
 import {
   answerUnderWay,
+  hasBody,
+  isFollowedByLoss,
   isWebSocket,
   MALFORMED,
   refuseRaw,
@@ -324,6 +326,8 @@ export function createProxy(options: ProxyOptions): Proxy {
     // Both are refused by us, with a problem document, instead of with an empty 400 or by silently dropping fields.
     requireHostHeader: false,
     insecureHTTPParser: false,
+    // From 24.9 on; node 20 hands over all that asks for another protocol, with what follows its head unread.
+    ...{ shouldUpgradeCallback: (request: IncomingMessage) => !hasBody(request) },
   })
   server.maxHeadersCount = 0
   server.maxConnections = settings.maxConnections
@@ -335,6 +339,10 @@ export function createProxy(options: ProxyOptions): Proxy {
   })
   function serve(request: IncomingMessage, response: ServerResponse): void {
     if (ending.has(request.socket)) return void request.resume()
+    if (isFollowedByLoss(request)) {
+      closeAfter(request.socket)
+      response.shouldKeepAlive = false
+    }
     accept(request, response)
   }
 
