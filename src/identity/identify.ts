@@ -31,7 +31,7 @@ export function compileIdentify(policy: IdentityPolicy, keyring: Keyring): Ident
     let known = networks.get(address.text)
     if (known === undefined) {
       const id = keyring.pseudonym('network', [networkOf(address, policy.network)])
-      known = { id, tag: id.slice(0, TAG_LENGTH), address: address.text }
+      known = { id, tag: id.slice(0, TAG_LENGTH), address: address.text, parents: [], maxDevices: 512 }
       networks.set(address.text, known)
     }
     return known

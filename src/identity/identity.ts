@@ -6,6 +6,10 @@ export type Network = {
   readonly tag: string
   /** The client's own address, canonical. Raw: for matching only, never for logs, metrics or a store. */
   readonly address: string
+  /** The wider networks it lies in, nearest first, each with what it is allowed as a multiple of one network's; IPv6 only. */
+  readonly parents: readonly { readonly id: string; readonly factor: number }[]
+  /** How many devices may be members at a time; a parent's is this by its factor. */
+  readonly maxDevices: number
 }
 
 /**

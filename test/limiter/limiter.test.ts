@@ -9,8 +9,8 @@ import type { Limit, Mode, OnError } from '../../src/policy/types.ts'
 import { createMemoryStore } from '../../src/stores/memory.ts'
 import { limitOf } from '../fixtures/policy.ts'
 
-const office = { id: 'office-network', tag: 'office', address: '192.0.2.1' }
-const home = { id: 'home-network', tag: 'home', address: '198.51.100.1' }
+const office = { id: 'office-network', tag: 'office', address: '192.0.2.1', parents: [], maxDevices: 512 }
+const home = { id: 'home-network', tag: 'home', address: '198.51.100.1', parents: [], maxDevices: 512 }
 const device = (id: string, network = office): Identity => ({ tier: 'class', id, tag: network.tag, network })
 const principal = (id: string, network = office): Identity => ({ tier: 'principal', id, tag: 'p', network })
 const alice = device('alice')
