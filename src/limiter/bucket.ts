@@ -15,6 +15,8 @@ export type Bucket = {
   /** Tokens refilled every `seconds`; tokens per second are micro-tokens per microsecond. */
   readonly tokens: number
   readonly seconds: number
+  /** Where this is a pool that has grown with its network: the pool as it is alone, which drains no faster. */
+  readonly base?: Bucket
 }
 
 /** Micro-tokens in a token. */

@@ -1,10 +1,10 @@
 import type { Identity } from '../identity/identity.ts'
 import type { Mode, OnError } from '../policy/types.ts'
-import { admits, nextTokenUs, remainingTokens, waitUs } from './bucket.ts'
+import { nextTokenUs, remainingTokens, waitUs } from './bucket.ts'
 import type { Decision, DecisionPath, LimitOutcome } from './decision.ts'
 import type { GuardedStore } from './outage.ts'
 import type { LimitPlan } from './plan.ts'
-import type { Debit, LocalStore } from './store.ts'
+import { type Debit, isAdmitted, type LocalStore } from './store.ts'
 
 export type Limiter = {
   /**
@@ -101,26 +101,34 @@ function claim(identity: Identity, plan: LimitPlan, group: number, debits: Debit
   const { network } = identity
   switch (plan.limit.per) {
     case 'device': {
-      debits.push({ bucket, id: identity.id, tag: identity.tag, cost: plan.cost, group })
+      debits.push({ bucket, id: identity.id, tag: identity.tag, cost: plan.cost, group, reserve: 0, floor: 0 })
       const newcomers = isLocalShare ? plan.localNewcomers : plan.newcomers
       if (identity.tier !== 'principal' && newcomers !== null) {
-        debits.push({ bucket: newcomers, id: network.id, tag: network.tag, cost: plan.cost, group })
+        debits.push({
+          bucket: newcomers,
+          id: network.id,
+          tag: network.tag,
+          cost: plan.cost,
+          group,
+          reserve: 0,
+          floor: 0,
+        })
       }
       return false
     }
     case 'network':
-      debits.push({ bucket, id: network.id, tag: network.tag, cost: plan.cost, group })
+      debits.push({ bucket, id: network.id, tag: network.tag, cost: plan.cost, group, reserve: 0, floor: 0 })
       return false
     case 'global':
-      debits.push({ bucket, id: 'global', tag: plan.limit.name, cost: plan.cost, group })
+      debits.push({ bucket, id: 'global', tag: plan.limit.name, cost: plan.cost, group, reserve: 0, floor: 0 })
       return false
     case 'principal': {
       if (identity.tier === 'principal') {
-        debits.push({ bucket, id: identity.id, tag: identity.tag, cost: plan.cost, group })
+        debits.push({ bucket, id: identity.id, tag: identity.tag, cost: plan.cost, group, reserve: 0, floor: 0 })
         return false
       }
       if (plan.limit.onMissing === 'share') {
-        debits.push({ bucket, id: MISSING_ID, tag: plan.limit.name, cost: plan.cost, group })
+        debits.push({ bucket, id: MISSING_ID, tag: plan.limit.name, cost: plan.cost, group, reserve: 0, floor: 0 })
       }
       return plan.limit.onMissing === 'deny'
     }
@@ -189,7 +197,7 @@ function bindsMore(a: LimitOutcome, b: LimitOutcome): boolean {
 
 function refuses(claim: Claim, debits: readonly Debit[], debts: readonly number[]): boolean {
   for (let i = claim.first; i < claim.first + claim.count; i++) {
-    if (!admits(debits[i]!.bucket, debts[i]!, debits[i]!.cost)) return true
+    if (!isAdmitted(debits[i]!, debts[i]!)) return true
   }
   return false
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
-import { admits, type Bucket, CLOCK_STEP_US, debtAt, timeAfter } from '../limiter/bucket.ts'
-import type { Debit, LocalStore } from '../limiter/store.ts'
+import { type Bucket, CLOCK_STEP_US, debtAt, timeAfter } from '../limiter/bucket.ts'
+import { type Debit, isAdmitted, type LocalStore } from '../limiter/store.ts'
 
 export type MemoryStore = LocalStore & {
   /** How many charges went to a network's shared bucket because the store was full of debt. */
@@ -15,7 +15,7 @@ const SWEEP_WHEN_FULL = 64
 
 type Table = {
   readonly slots: Map<string, number>
-  /** The bucket's latest capacity and rate: they say when a debt has drained. */
+  /** The bucket's latest capacity and rate, of a pool those it has at least: they say when a debt has drained. */
   bucket: Bucket
 }
 
@@ -44,7 +44,7 @@ export function createMemoryStore(options: { readonly maxBuckets: number; readon
       table = { slots: new Map(), bucket }
       tables.set(bucket.name, table)
     }
-    table.bucket = bucket
+    table.bucket = bucket.base ?? bucket
     return table
   }
 
@@ -120,7 +120,7 @@ export function createMemoryStore(options: { readonly maxBuckets: number; readon
         // Who had to share a bucket and now gets one of its own brings the debt along: room must not be a fresh start.
         const slot = slots.get(id) ?? (folds > 0 ? slots.get(foldOf(debit.tag)) : undefined)
         ids.push(id)
-        debts.push(slot === undefined ? 0 : settle(debit.bucket, slot, nowUs))
+        debts.push(Math.max(debit.floor, slot === undefined ? 0 : settle(debit.bucket, slot, nowUs)))
       }
       if (!groupAdmitted(debits, debts, 0)) return debts
       for (let i = 0; i < debits.length; i++) {
@@ -139,7 +139,7 @@ export function createMemoryStore(options: { readonly maxBuckets: number; readon
 function groupAdmitted(debits: readonly Debit[], debts: readonly number[], group: number): boolean {
   for (let i = 0; i < debits.length; i++) {
     const debit = debits[i]!
-    if (debit.group === group && !admits(debit.bucket, debts[i]!, debit.cost)) return false
+    if (debit.group === group && !isAdmitted(debit, debts[i]!)) return false
   }
   return true
 }

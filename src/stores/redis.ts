@@ -38,6 +38,8 @@ const PROBE: Debit = {
   tag: 'probe',
   cost: 1,
   group: 0,
+  reserve: 0,
+  floor: 0,
 }
 
 /**
@@ -82,9 +84,9 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     if (debits.length === 0) return []
     const keys: string[] = []
     const args: (string | number)[] = [options.nowUs?.() ?? 0]
-    for (const { bucket, id, tag, cost, group } of debits) {
+    for (const { bucket, id, tag, cost, group, reserve, floor } of debits) {
       keys.push(`${options.keyPrefix}{${tag}}${bucket.name}:${id}`)
-      args.push(bucket.capacity, bucket.tokens, bucket.seconds, cost, group)
+      args.push(bucket.capacity, bucket.tokens, bucket.seconds, cost, group, reserve, floor)
     }
     try {
       return await script.chargeBuckets(keys.length, ...keys, ...args)

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { Test } from 'tap'
 import { admits, type Bucket, CLOCK_STEP_US, TOKEN } from '../../src/limiter/bucket.ts'
 import { createBucket } from '../../src/limiter/plan.ts'
-import type { Debit } from '../../src/limiter/store.ts'
+import { type Debit, isAdmitted as isDebitAdmitted } from '../../src/limiter/store.ts'
 
 /** A store to be held to its contract, with the clock it lives by. */
 export type StoreUnderTest = {
@@ -62,12 +62,21 @@ const TOKEN_US = 10_000_000
 
 /** A debit of one token from a bucket of 3 of group 0, unless told otherwise; `tokens` is its cost. */
 export function debitOf({ tokens = 1, ...changes }: Partial<Debit> & { readonly tokens?: number } = {}): Debit {
-  return { bucket: three, id: 'device', tag: 'network', cost: tokens * TOKEN, group: 0, ...changes }
+  return {
+    bucket: three,
+    id: 'device',
+    tag: 'network',
+    cost: tokens * TOKEN,
+    group: 0,
+    reserve: 0,
+    floor: 0,
+    ...changes,
+  }
 }
 
 /** Whether the debits of a group were admitted, by the debts that the store answered with. */
 export function isAdmitted(debits: readonly Debit[], debts: readonly number[], group = 0): boolean {
-  return debits.every((debit, i) => debit.group !== group || admits(debit.bucket, debts[i]!, debit.cost))
+  return debits.every((debit, i) => debit.group !== group || isDebitAdmitted(debit, debts[i]!))
 }
 
 /** What every store of buckets promises (src/limiter/store.ts). `open` makes an empty one and disposes of it with `t.teardown`. */
@@ -77,7 +86,14 @@ export function storeContract(t: Test, name: string, open: (t: Test) => Promise<
       isAdmitted(debits, await store.charge(debits))
     /** The debts, in tokens; a cost that no bucket holds is refused, so nothing changes. */
     const owed = async ({ store }: StoreUnderTest, ...debits: Debit[]) => {
-      const debts = await store.charge(debits.map((debit) => ({ ...debit, group: 0, cost: debit.bucket.capacity + 1 })))
+      const looks = debits.map((debit) => ({
+        ...debit,
+        group: 0,
+        cost: debit.bucket.capacity + 1,
+        reserve: 0,
+        floor: 0,
+      }))
+      const debts = await store.charge(looks)
       return debts.map((debt) => debt / TOKEN)
     }
 
@@ -191,6 +207,36 @@ export function storeContract(t: Test, name: string, open: (t: Test) => Promise<
       const [a, b] = [debitOf({ id: 'a', group: 1 }), debitOf({ id: 'b', group: 2, tokens: 4 })]
       await it.store.charge([a, b])
       t.same(await owed(it, a, b), [1, 0])
+    })
+
+    t.test('a reserve stays in the bucket, for a debit without one', async (t) => {
+      const it = await open(t)
+      const humble = debitOf({ reserve: 2 * TOKEN })
+      t.ok(await isCharged(it, humble))
+      t.notOk(await isCharged(it, humble))
+      t.ok(await isCharged(it, debitOf({ tokens: 2 })))
+      t.notOk(await isCharged(it, debitOf()))
+    })
+
+    t.test('a reserve below 0 takes what is not there; what is owed beyond the burst is clamped', async (t) => {
+      const it = await open(t)
+      const forced = debitOf({ tokens: 2, reserve: -three.capacity })
+      t.ok(await isCharged(it, forced))
+      t.ok(await isCharged(it, forced))
+      t.same(await owed(it, debitOf()), [3])
+      t.ok(await isCharged(it, forced))
+    })
+
+    t.test('a floor is what a bucket owes at least, once it is charged', async (t) => {
+      const it = await open(t)
+      const newcomer = debitOf({ floor: 2 * TOKEN })
+      t.notOk(await isCharged(it, newcomer, debitOf({ id: 'other', tokens: 4 })))
+      t.same(await owed(it, debitOf()), [0])
+      t.ok(await isCharged(it, newcomer))
+      t.notOk(await isCharged(it, debitOf()))
+      it.clock.us += TOKEN_US
+      t.ok(await isCharged(it, newcomer))
+      t.same(await owed(it, debitOf()), [3])
     })
 
     t.test('a raised burst admits at once', async (t) => {
@@ -373,10 +419,13 @@ export function callSequences(kind: 'calm' | 'wild'): fc.Arbitrary<Call[]> {
       units: fc.constantFrom(1, 1, 1, 2, 3, 5),
       more: upToToken,
       group: fc.constantFrom(0, 0, 0, 1, 2),
+      kept: fc.constantFrom(0, 0, 0, 1, 2, -4),
+      owed: fc.constantFrom(0, 0, 0, 1, 3),
     })
-    .map(({ life: { name, tokens, seconds, unit }, id, speed, size, odd, units, more, group }): Debit => {
+    .map(({ life: { name, tokens, seconds, unit }, id, speed, size, odd, units, more, group, kept, owed }): Debit => {
       const bucket = { name, capacity: size * unit + odd, tokens: tokens * speed, seconds }
-      return { bucket, id, tag: 'network', cost: units * unit + more, group }
+      const [reserve, floor] = [kept * unit, owed * unit]
+      return { bucket, id, tag: 'network', cost: units * unit + more, group, reserve, floor }
     })
   const debits = fc.uniqueArray(debit, {
     minLength: 1,
@@ -401,6 +450,8 @@ function everyBucket(): Debit[] {
       tag: 'network',
       cost: unit,
       group: 0,
+      reserve: 0,
+      floor: 0,
     })),
   )
 }
