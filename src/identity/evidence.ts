@@ -1,8 +1,7 @@
 import type { Enrolment } from '../policy/types.ts'
-import type { Network } from './identity.ts'
+import type { Network, Pseudonym } from './identity.ts'
 
-/** A pseudonym (128 bits, 22 characters of base64url) and its first characters, which keep keys together. */
-export type Pseudonym = { readonly id: string; readonly tag: string }
+export type { Pseudonym } from './identity.ts'
 
 /** Who a client is proved to be: by a verified JWT, a listed API key, or the certificate a trusted peer names. */
 export type Principal = Pseudonym & {

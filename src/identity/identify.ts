@@ -53,18 +53,29 @@ export function compileIdentify(policy: IdentityPolicy, keyring: Keyring): Ident
 
   function prove(from: Network, principal: string): Identity {
     const id = keyring.pseudonym('principal', ['api_key', principal])
-    return { tier: 'principal', id, tag: id.slice(0, TAG_LENGTH), network: from }
+    const own = { id, tag: id.slice(0, TAG_LENGTH) }
+    return { ...NOBODY, tier: 'principal', ...own, own, network: from, pool: 'none' }
   }
 
   function classify(from: Network, userAgent: string, language: string, claims: readonly string[]): Identity {
     const tags = languageTags(language)
     const isNameless = userAgent === '' && tags === '' && claims.every((claim) => claim === '')
     const id = keyring.pseudonym('class', isNameless ? [from.id] : [from.id, userAgent, tags, ...claims])
-    return { tier: isNameless ? 'overflow' : 'class', id, tag: from.tag, network: from }
+    return { ...NOBODY, tier: isNameless ? 'overflow' : 'class', id, classId: id, tag: from.tag, network: from }
   }
 
   return { network, identity }
 }
+
+const NOBODY = {
+  own: null,
+  pool: 'newcomers',
+  classId: '',
+  isSettled: true,
+  crowds: [{ members: 0, halfWeights: 0 }],
+  debut: null,
+  conduct: null,
+} as const
 
 function prefixed(part: string): string {
   return `${part.length}:${part}`

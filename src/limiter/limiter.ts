@@ -1,9 +1,12 @@
 import type { Identity } from '../identity/identity.ts'
+import { FACTORS } from '../policy/factors.ts'
 import type { Mode, OnError } from '../policy/types.ts'
-import { nextTokenUs, remainingTokens, waitUs } from './bucket.ts'
+import { type Bucket, nextTokenUs, remainingTokens, waitUs } from './bucket.ts'
+import { lookDebits, payDebut, unpaidPlans } from './debut.ts'
 import type { Decision, DecisionPath, LimitOutcome } from './decision.ts'
 import type { GuardedStore } from './outage.ts'
 import type { LimitPlan } from './plan.ts'
+import type { Pools } from './pools.ts'
 import { type Debit, isAdmitted, type LocalStore } from './store.ts'
 
 export type Limiter = {
@@ -52,12 +55,46 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
       }
     }
     if (debits.length === 0) return conclude(claims, debits, [], mode, 'local')
+    const unpaid = unpaidPlans(identity, plans)
+    if (unpaid.length > 0) return decideDebut(identity, plans, mode, claims, debits, unpaid)
     if (shared === null) return conclude(claims, debits, local.charge(debits), mode, 'local')
     const charging = shared.charge(debits)
     if (charging === null) return decideWithout(identity, plans, mode)
     return charging.then((debts) =>
       debts === null ? decideWithout(identity, plans, mode) : conclude(claims, debits, debts, mode, 'store'),
     )
+  }
+
+  /** Decides a new member's first request under some limit: what its bucket begins with depends on what its class owes. */
+  function decideDebut(
+    identity: Identity,
+    plans: readonly LimitPlan[],
+    mode: Mode,
+    claims: readonly Claim[],
+    debits: Debit[],
+    unpaid: readonly LimitPlan[],
+  ): Decision | Promise<Decision> {
+    const looks = lookDebits(identity, unpaid, false)
+    const settle = (decision: Decision) => {
+      // A refused request has paid nothing.
+      if (decision.verdict !== 'allowed') for (const { limit } of unpaid) identity.debut!.paid.delete(limit.name)
+      return decision
+    }
+    if (shared === null) {
+      payAll(identity, claims, debits, unpaid, looks, local.charge(looks), false)
+      return settle(conclude(claims, debits, local.charge(debits), mode, 'local'))
+    }
+    const looking = shared.charge(looks)
+    if (looking === null) return settle(decideWithout(identity, plans, mode))
+    return looking
+      .then((debts) => {
+        if (debts === null) return null
+        payAll(identity, claims, debits, unpaid, looks, debts, false)
+        return shared.charge(debits)
+      })
+      .then((debts) =>
+        settle(debts === null ? decideWithout(identity, plans, mode) : conclude(claims, debits, debts, mode, 'store')),
+      )
   }
 
   /** Decides while the shared store is away, each limit as its `on_error` says. */
@@ -71,10 +108,36 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     onFallback?.(counted.length > 0 ? 'local' : 'allow')
     const debits: Debit[] = []
     const claims = claimAll(identity, counted, debits, true)
+    const unpaid = unpaidPlans(identity, counted)
+    if (unpaid.length > 0) {
+      const looks = lookDebits(identity, unpaid, true)
+      payAll(identity, claims, debits, unpaid, looks, local.charge(looks), true)
+    }
     return conclude(claims, debits, local.charge(debits), mode, 'fallback')
   }
 
   return { decide }
+}
+
+/** Has a new member pay for the buckets it gets: behind the debits of the claims stand what the others pay. */
+function payAll(
+  identity: Identity,
+  claims: readonly Claim[],
+  debits: Debit[],
+  unpaid: readonly LimitPlan[],
+  looks: readonly Debit[],
+  classDebts: readonly number[],
+  isLocalShare: boolean,
+): void {
+  for (const [i, plan] of unpaid.entries()) {
+    const claim = claims.find((one) => one.plan === plan)!
+    const pools = isLocalShare ? plan.localPools : plan.pools
+    const paid = payDebut(identity, pools, debits[claim.first]!, looks[i]!, classDebts[i]!)
+    debits[claim.first] = paid.own
+    debits.push(...paid.payments)
+    // At once, for the next request of it may come before this one's answer.
+    identity.debut!.paid.add(plan.limit.name)
+  }
 }
 
 /** What a limit says that refuses without having looked at a bucket. */
@@ -97,42 +160,62 @@ function claimAll(identity: Identity, plans: readonly LimitPlan[], debits: Debit
 
 /** Adds the debits of one limit. True when the client left out its key and that is denied. */
 function claim(identity: Identity, plan: LimitPlan, group: number, debits: Debit[], isLocalShare: boolean): boolean {
-  const bucket = isLocalShare ? plan.localBucket : plan.bucket
+  const pools = isLocalShare ? plan.localPools : plan.pools
   const { network } = identity
+  const { cost } = plan
   switch (plan.limit.per) {
-    case 'device': {
-      debits.push({ bucket, id: identity.id, tag: identity.tag, cost: plan.cost, group, reserve: 0, floor: 0 })
-      const newcomers = isLocalShare ? plan.localNewcomers : plan.newcomers
-      if (identity.tier !== 'principal' && newcomers !== null) {
-        debits.push({
-          bucket: newcomers,
-          id: network.id,
-          tag: network.tag,
-          cost: plan.cost,
-          group,
-          reserve: 0,
-          floor: 0,
-        })
-      }
+    case 'device':
+      claimDevice(identity, pools, cost, group, debits)
       return false
-    }
     case 'network':
-      debits.push({ bucket, id: network.id, tag: network.tag, cost: plan.cost, group, reserve: 0, floor: 0 })
+      debits.push({ bucket: pools.device, id: network.id, tag: network.tag, cost, group, reserve: 0, floor: 0 })
       return false
     case 'global':
-      debits.push({ bucket, id: 'global', tag: plan.limit.name, cost: plan.cost, group, reserve: 0, floor: 0 })
+      debits.push({ bucket: pools.device, id: 'global', tag: plan.limit.name, cost, group, reserve: 0, floor: 0 })
       return false
     case 'principal': {
       if (identity.tier === 'principal') {
-        debits.push({ bucket, id: identity.id, tag: identity.tag, cost: plan.cost, group, reserve: 0, floor: 0 })
+        debits.push({ bucket: pools.device, id: identity.id, tag: identity.tag, cost, group, reserve: 0, floor: 0 })
         return false
       }
       if (plan.limit.onMissing === 'share') {
-        debits.push({ bucket, id: MISSING_ID, tag: plan.limit.name, cost: plan.cost, group, reserve: 0, floor: 0 })
+        debits.push({ bucket: pools.device, id: MISSING_ID, tag: plan.limit.name, cost, group, reserve: 0, floor: 0 })
       }
       return plan.limit.onMissing === 'deny'
     }
   }
+}
+
+/** The device's own bucket, if it has shown that it has one; that of its class, if not admitted; the pool it shares. */
+function claimDevice(identity: Identity, pools: Pools, cost: number, group: number, debits: Debit[]): void {
+  const { own, network, pool, crowds } = identity
+  const { tag } = network
+  if (own !== null) {
+    debits.push({ bucket: pools.device, id: own.id, tag: own.tag, cost, group, reserve: 0, floor: 0 })
+  }
+  if (pool === 'none') return
+  if (pool === 'newcomers') {
+    const bucket = pools.classes(crowds[0]!.members)
+    debits.push({ bucket, id: identity.classId, tag, cost, group, reserve: 0, floor: 0 })
+  }
+  for (let level = 0; level < crowds.length; level++) {
+    const { id, factor } = level === 0 ? { id: network.id, factor: 1 } : network.parents[level - 1]!
+    const { members, halfWeights } = crowds[level]!
+    const bucket = pool === 'members' ? pools.members(halfWeights, factor) : pools.newcomers(members, factor)
+    const reserve = identity.isSettled ? 0 : reserveOf(identity, pools, bucket, members, cost)
+    debits.push({ bucket, id, tag, cost, group, reserve, floor: 0 })
+  }
+}
+
+/** What a pool keeps back from those that it knows least: micro-tokens, never so many that their cost could not be had. */
+function reserveOf({ pool }: Identity, pools: Pools, bucket: Bucket, members: number, cost: number): number {
+  const kept =
+    pool === 'members'
+      ? Math.floor((bucket.capacity - pools.device.capacity) * FACTORS.agedReserve)
+      : members === 0
+        ? 0
+        : Math.floor(bucket.capacity * FACTORS.knownReserve)
+  return Math.max(0, Math.min(kept, bucket.capacity - cost))
 }
 
 /** Turns the debts before the charge into what each limit said, and into one verdict. Shadow is decided here alone. */
@@ -166,14 +249,15 @@ function judge(
   let wait = 0
   let next = 0
   for (let i = first; i < first + count; i++) {
-    const { bucket, cost } = debits[i]!
-    const debt = isCharged ? debts[i]! + cost : debts[i]!
+    const { bucket, cost, reserve } = debits[i]!
+    const taken = debts[i]! + reserve
+    const debt = isCharged ? taken + cost : taken
     const left = remainingTokens(bucket, debt)
     if (left <= remaining) {
       next = left < remaining ? nextTokenUs(bucket, debt) : Math.max(next, nextTokenUs(bucket, debt))
       remaining = left
     }
-    if (!isAdmitted) wait = Math.max(wait, waitUs(bucket, debts[i]!, cost))
+    if (!isAdmitted) wait = Math.max(wait, waitUs(bucket, taken, cost))
   }
   const outcome = isAdmitted ? 'allowed' : group === 0 && mode === 'enforce' ? 'limited' : 'would_limit'
   return { plan, outcome, remaining: count === 0 ? 0 : remaining, waitUs: wait, nextUs: next }

@@ -1,17 +1,15 @@
 import type { Limit, Match, Rate } from '../policy/types.ts'
 import { type Bucket, drainUs, TOKEN } from './bucket.ts'
+import { createPools, type Pools } from './pools.ts'
 
 /** A limit worked out once, at load: what a request needs of it is only looked up. */
 export type LimitPlan = {
   readonly limit: Limit
   readonly match: Match
-  /** The bucket each client has under this limit. */
-  readonly bucket: Bucket
-  /** What the unproved devices of one network share; `per: device` only. */
-  readonly newcomers: Bucket | null
-  /** The instance's share of the two, while the store is away. */
-  readonly localBucket: Bucket
-  readonly localNewcomers: Bucket | null
+  /** The bucket each client has under this limit, and those a network's devices share. */
+  readonly pools: Pools
+  /** The instance's share of them, while the store is away. */
+  readonly localPools: Pools
   /** Micro-tokens. */
   readonly cost: number
   /** Seconds in which an empty bucket fills, at least 1: `w` of the RateLimit-Policy field. */
@@ -20,18 +18,14 @@ export type LimitPlan = {
 
 /** Works a limit out; while the store is away an instance grants the `expectedInstances`-th part of rate and burst. */
 export function planLimit(limit: Limit, expectedInstances: number): LimitPlan {
-  const { name, rate, burst, newcomers } = limit
-  const bucket = createBucket(name, rate, burst)
-  const shared = newcomers === null ? null : createBucket(`${name}+newcomers`, newcomers.rate, newcomers.burst)
+  const pools = createPools(limit, (bucket) => bucket)
   return {
     limit,
     match: limit.match,
-    bucket,
-    newcomers: shared,
-    localBucket: share(bucket, expectedInstances, limit.cost),
-    localNewcomers: shared && share(shared, expectedInstances, limit.cost),
+    pools,
+    localPools: createPools(limit, (bucket) => share(bucket, expectedInstances, limit.cost)),
     cost: limit.cost * TOKEN,
-    windowSeconds: Math.max(1, Math.ceil(drainUs(bucket, bucket.capacity) / 1e6)),
+    windowSeconds: Math.max(1, Math.ceil(drainUs(pools.device, pools.device.capacity) / 1e6)),
   }
 }
 

@@ -20,6 +20,7 @@ export function resolveLimit(limit: LimitFile, store: PolicyFile['store']): Limi
     mode: limit.mode,
     headers: limit.headers,
     newcomers: limit.per === 'device' ? resolveNewcomers(limit) : null,
+    members: limit.members && { base: limit.members.base, perDevice: limit.members.per_device },
     onMissing: limit.on_missing,
     onError: limit.on_error ?? store.on_error,
     lease: limit.lease ?? store.lease,

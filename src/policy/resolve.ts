@@ -88,6 +88,12 @@ function resolveIdentity(identity: PolicyFile['identity'], contents: FileContent
     trustedProxies: [...new Set(identity.trusted_proxies.flat())],
     clientAddress: resolveClientAddress(identity.client_address),
     network: { ipv4: identity.network.ipv4, ipv6: identity.network.ipv6 },
+    admission: {
+      maxDevices: identity.admission.max_devices,
+      burst: identity.admission.burst,
+      rate: identity.admission.rate,
+      idle: identity.admission.idle,
+    },
     apiKeys: keys && { header: keys.header, principals: contents.principals, enrolment: keys.enrolment },
   }
 }

@@ -67,6 +67,7 @@ function checkBurst(limit: LimitDraft, report: Report): void {
 function checkNewcomers(limit: LimitDraft, report: Report): void {
   if (limit.per !== 'device') {
     if (limit.newcomers && limit.per !== undefined) report(['newcomers'], 'is for per: device only; leave it out')
+    if (limit.members && limit.per !== undefined) report(['members'], 'is for per: device only; leave it out')
     return
   }
   const { rate, burst } = newcomersOf(limit) ?? {}

@@ -45,10 +45,10 @@ const deviceCookie = z
 
 const admission = z
   .strictObject({
-    max_devices: unbuilt(whole(1, 1_000_000).prefault(512).describe('Live devices of a network. Fixed for now.')),
-    burst: unbuilt(whole(1, 1_000_000).prefault(128).describe('Devices admitted at once. Fixed for now.')),
-    rate: unbuilt(rate().prefault('64/min').describe('Devices admitted per time. Fixed for now.')),
-    idle: unbuilt(duration().prefault('30m').describe('How long a device stays without a request. Fixed for now.')),
+    max_devices: whole(1, 100_000).prefault(512).describe('How many devices of a network are members at a time.'),
+    burst: whole(1, 100_000).prefault(128).describe('How many are admitted at once.'),
+    rate: rate().prefault('64/min').describe('How fast more are admitted.'),
+    idle: duration().prefault('30m').describe('How long a member stays without a request.'),
   })
   .prefault({})
   .describe('How fast a network may bring new devices.')

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { DATE, readDate } from './date.ts'
-import { choice, flag, list, oneOrMany, optional, plainText, text, unbuilt, whole } from './field.ts'
+import { choice, flag, list, oneOrMany, optional, plainText, text, whole } from './field.ts'
 import { readFieldName, readHostPattern, readMethod, readPathPattern, readSource, TOKEN } from './pattern.ts'
 import { cidrs, entryName, someText } from './schema-common.ts'
 import { MAX_BURST, RATE, readRate } from './units.ts'
@@ -73,10 +73,13 @@ const limit = z.strictObject({
       burst: optional(burst()).describe('Left out, twice the burst of the limit.'),
     }),
   ).describe('What the unproved devices of one network share. Only with per: device.'),
-  members: unbuilt(
-    optional(z.strictObject({ base: rate(), per_device: rate() })).describe(
-      'What the proved devices of one network share. Not supported yet.',
-    ),
+  members: optional(
+    z.strictObject({
+      base: rate().describe('Left out, ten times the rate of the limit.'),
+      per_device: rate().describe('Left out, a quarter of the rate of the limit.'),
+    }),
+  ).describe(
+    'What the proved devices of one network share: base, and per_device for each of them. Only with per: device.',
   ),
   on_missing: optional(choice(['skip', 'share', 'deny'])).describe(
     'What happens to a client that is no principal: no limit, one bucket for all of them, or 403. Only with per: principal.',

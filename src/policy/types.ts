@@ -80,6 +80,15 @@ export type IdentityPolicy = {
   readonly clientAddress: ClientAddressSource
   readonly network: { readonly ipv4: number; readonly ipv6: number }
   readonly apiKeys: ApiKeysPolicy | null
+  readonly admission: AdmissionPolicy
+}
+
+/** How fast one network brings new members, how many it may have at a time, and how long one stays without a request. */
+export type AdmissionPolicy = {
+  readonly maxDevices: number
+  readonly burst: number
+  readonly rate: Rate
+  readonly idle: number
 }
 
 /** Where the client's address is read when the peer is trusted. `header` is a lower-case field name. */
@@ -140,6 +149,8 @@ export type Limit = {
   readonly headers: boolean
   /** `per: device` only: what the unproved devices of one network share. */
   readonly newcomers: { readonly rate: Rate; readonly burst: number } | null
+  /** `per: device` only, what the proved devices of one network share: `base`, and `perDevice` for each; null derives both. */
+  readonly members: { readonly base: Rate; readonly perDevice: Rate } | null
   /** What happens to a client that leaves the source out; null where none can. */
   readonly onMissing: OnMissing | null
   /** What happens while the store is away; the store's own where the limit says nothing. */

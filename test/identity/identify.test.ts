@@ -27,6 +27,7 @@ const POLICY: IdentityPolicy = {
     ]),
     enrolment: 'controlled',
   },
+  admission: { maxDevices: 512, burst: 128, rate: { tokens: 64, seconds: 60 }, idle: 1_800_000 },
 }
 
 const BROWSER = { 'user-agent': 'Mozilla/5.0 (X11)', 'accept-language': 'de-DE,de;q=0.9,en;q=0.8' }

@@ -11,8 +11,18 @@ import { limitOf } from '../fixtures/policy.ts'
 
 const office = { id: 'office-network', tag: 'office', address: '192.0.2.1', parents: [], maxDevices: 512 }
 const home = { id: 'home-network', tag: 'home', address: '198.51.100.1', parents: [], maxDevices: 512 }
-const device = (id: string, network = office): Identity => ({ tier: 'class', id, tag: network.tag, network })
-const principal = (id: string, network = office): Identity => ({ tier: 'principal', id, tag: 'p', network })
+const alone: Pick<Identity, 'isSettled' | 'crowds' | 'debut' | 'conduct'> = {
+  isSettled: true,
+  crowds: [{ members: 0, halfWeights: 0 }],
+  debut: null,
+  conduct: null,
+}
+const device = (id: string, network = office): Identity => {
+  return { ...alone, tier: 'class', id, classId: id, tag: network.tag, network, own: null, pool: 'newcomers' }
+}
+const principal = (id: string, network = office): Identity => {
+  return { ...alone, tier: 'principal', id, tag: 'p', own: { id, tag: 'p' }, network, pool: 'none', classId: '' }
+}
 const alice = device('alice')
 const bob = device('bob')
 

@@ -203,7 +203,7 @@ t.test('while a shared store is away an instance grants its part', async (t) => 
     lease: 'off',
   } as const
   const [shared] = compileRules(policyOf({ store })).plans
-  t.equal(shared!.localBucket.capacity, shared!.bucket.capacity / 3)
+  t.equal(shared!.localPools.device.capacity, shared!.pools.device.capacity / 3)
   const [local] = compileRules(policyOf()).plans
-  t.equal(local!.localBucket.capacity, local!.bucket.capacity)
+  t.equal(local!.localPools.device.capacity, local!.pools.device.capacity)
 })

@@ -1,0 +1,131 @@
+import { createDoorkeeper, type Doorkeeper, seenFor } from './doorkeeper.ts'
+import type { Conduct, CrowdSize, Debut } from './identity.ts'
+
+/** A device that spends with its network's members, or did until it fell idle. Times are microseconds. */
+export type Member = {
+  isAged: boolean
+  seenUs: number
+  readonly admittedUs: number
+  readonly debut: Debut | null
+  readonly conduct: Conduct
+}
+
+/** A bucket of admissions: debt in micro-tokens, time of the last write in microseconds. */
+export type Admissions = { debt: number; timeUs: number }
+
+/** What is kept of one network that has, or may come to have, members. It is plain data: there may be many. */
+export type Crowd = {
+  /** The last request from here. */
+  seenUs: number
+  expiredUs: number
+  size: CrowdSize
+  aged: number
+  /** In the order in which they were last seen, to within `TOUCH_US`. */
+  readonly members: Map<string, Member>
+  /** The classes that have a slot. */
+  readonly classes: Map<string, { readonly sinceUs: number; seenUs: number }>
+  readonly seenClasses: Doorkeeper
+  readonly seenTokens: Doorkeeper
+  readonly admissions: Admissions
+  readonly returns: Admissions
+}
+
+/** What a class may have: a slot, since a time (microseconds); no slot, for all are taken; or not yet one. */
+export type Standing = number | 'none' | 'first'
+
+export const ALONE: CrowdSize = { members: 0, halfWeights: 0 }
+
+const SLOTS = 64
+/** How long (microseconds) a slot may be idle before it is another's. */
+const SLOT_IDLE_US = 60_000_000
+/** Between two notes that a member is here: in between its place in the order of idleness may be a little off. */
+const TOUCH_US = 10_000_000
+const EXPIRY_US = 1_000_000
+/** A crowd without members is nothing but memories of classes and tokens; so old they are not worth their space. */
+const FORGET_US = 120_000_000
+
+export function createCrowd(nowUs: number): Crowd {
+  return {
+    seenUs: nowUs,
+    expiredUs: nowUs,
+    size: ALONE,
+    aged: 0,
+    members: new Map(),
+    classes: new Map(),
+    seenClasses: createDoorkeeper(),
+    seenTokens: createDoorkeeper(),
+    admissions: { debt: 0, timeUs: nowUs },
+    returns: { debt: 0, timeUs: nowUs },
+  }
+}
+
+export function addMember(crowd: Crowd, id: string, member: Member): void {
+  crowd.members.set(id, member)
+  if (member.isAged) crowd.aged++
+  resize(crowd)
+}
+
+/** Notes, in a network and its parents, that a member of all of them is here. */
+export function touchMember(crowds: readonly Crowd[], id: string, member: Member, nowUs: number): void {
+  if (nowUs - member.seenUs < TOUCH_US) return
+  member.seenUs = nowUs
+  for (const { members } of crowds) {
+    members.delete(id)
+    members.set(id, member)
+  }
+}
+
+/** A member has grown old enough to weigh more. */
+export function ageMember(crowds: readonly Crowd[], member: Member): void {
+  member.isAged = true
+  for (const crowd of crowds) {
+    crowd.aged++
+    resize(crowd)
+  }
+}
+
+/** Lets go of the members that have been idle for `idleUs`; looks once a second. */
+export function expireMembers(crowd: Crowd, nowUs: number, idleUs: number): void {
+  if (nowUs - crowd.expiredUs < EXPIRY_US) return
+  crowd.expiredUs = nowUs
+  for (const [id, member] of crowd.members) {
+    if (nowUs - member.seenUs < idleUs) break
+    crowd.members.delete(id)
+    if (member.isAged) crowd.aged--
+  }
+  if (crowd.members.size !== crowd.size.members) resize(crowd)
+}
+
+/** Gives a class a slot when it is seen again; one that is seen once takes none, or a flood would take them all. */
+export function standingOf(crowd: Crowd, classId: string, nowUs: number): Standing {
+  const known = crowd.classes.get(classId)
+  if (known !== undefined) {
+    known.seenUs = nowUs
+    return known.sinceUs
+  }
+  if (seenFor(crowd.seenClasses, classId, nowUs) === 0) return 'first'
+  if (crowd.classes.size >= SLOTS && !freeSlot(crowd, nowUs)) return 'none'
+  crowd.classes.set(classId, { sinceUs: nowUs, seenUs: nowUs })
+  return nowUs
+}
+
+/** Whether nothing would be lost with a crowd. */
+export function isForgettable(crowd: Crowd, nowUs: number, idleUs: number): boolean {
+  if (nowUs - crowd.seenUs < FORGET_US) return false
+  expireMembers(crowd, nowUs, idleUs)
+  return crowd.members.size === 0
+}
+
+function resize(crowd: Crowd): void {
+  const members = crowd.members.size
+  crowd.size = members === 0 ? ALONE : { members, halfWeights: members + crowd.aged }
+}
+
+function freeSlot({ classes }: Crowd, nowUs: number): boolean {
+  for (const [id, { seenUs }] of classes) {
+    if (nowUs - seenUs < SLOT_IDLE_US) continue
+    classes.delete(id)
+    return true
+  }
+  return false
+}
