@@ -7,6 +7,7 @@ import { type Facts, isRefusal, readFacts } from '../http/facts.ts'
 import { readRequestId, readTraceId } from '../http/trace.ts'
 import type { ClientAddress } from '../identity/client-address.ts'
 import type { Identity } from '../identity/identity.ts'
+import type { Jwks } from '../identity/jwks.ts'
 import type { Decision } from '../limiter/decision.ts'
 import type { Limiter } from '../limiter/limiter.ts'
 import type { Logger } from '../log.ts'
@@ -40,6 +41,10 @@ export type ProxyOptions = {
   readonly log: Logger
   readonly clock: Clock
   readonly random: () => number
+  /** Milliseconds since the epoch. */
+  readonly wallMs: () => number
+  /** The keys of the issuers of tokens. */
+  readonly jwks: Jwks
 }
 
 export type Proxy = {
@@ -87,7 +92,7 @@ const MAX_DRAINED_BYTES = 64 * 1024
  * taken before the body is read, and synchronously where the limiter can.
  */
 export function createProxy(options: ProxyOptions): Proxy {
-  const { limiter, metrics, log, clock, random } = options
+  const { limiter, metrics, log, clock, random, wallMs } = options
   const { server: settings, upstream } = options.policy
   const forwarder = createForwarder(upstream)
   const upgrader = createUpgrader(upstream)
@@ -99,7 +104,14 @@ export function createProxy(options: ProxyOptions): Proxy {
   const ending = new WeakSet<Socket>()
   const reading = new WeakMap<ServerResponse, Exchange>()
   let underWay = 0
-  let rules = compileRules(options.policy)
+  const compile = (policy: Policy) =>
+    compileRules(policy, {
+      wallMs,
+      jwks: options.jwks,
+      onTokenProblem: (reason) => metrics.badTokens.inc({ reason }),
+      onMarkProblem: (reason) => metrics.badMarks.inc({ reason }),
+    })
+  let rules = compile(options.policy)
 
   function run(exchange: Exchange): void {
     const { request, rules } = exchange
@@ -108,7 +120,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     exchange.facts = facts
     const client = rules.clientAddress(request.socket.remoteAddress, facts.headers)
     if (client.isPeerTrusted) exchange.requestId = readRequestId(facts.headers['x-request-id']) ?? exchange.requestId
-    else if (facts.names.some((name) => isForwarding(name, rules.addressField))) metrics.untrustedForwarding.inc()
+    else if (facts.names.some((name) => isForwarding(name, rules.peerFields))) metrics.untrustedForwarding.inc()
     if (facts.headers.via?.includes(via)) return refuse(exchange, 'error', LOOP)
 
     const ruling = rules.rule(facts, client.address)
@@ -119,7 +131,8 @@ export function createProxy(options: ProxyOptions): Proxy {
     if (ruling.kind === 'deny' || ruling.plans.length === 0) return forward(exchange, client, 'forwarded')
 
     const { identify, policy } = rules
-    exchange.identity = identify.identity(identify.network(client.address), facts.headers)
+    const network = identify.network(client.address)
+    exchange.identity = identify.identity(identify.evidence(network, facts.headers, client.isPeerTrusted, wallMs()))
     const decidingUs = clock.nowUs()
     const decision = limiter.decide(exchange.identity, ruling.plans, policy.mode)
     if (!(decision instanceof Promise)) return conclude(exchange, client, decision, decidingUs)
@@ -134,7 +147,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     // The client may have gone while the store was asked; what it was charged stays charged.
     if (exchange.isFinished) return
     if (decision.verdict === 'allowed') return forward(exchange, client, 'forwarded')
-    const refusal = refusalAnswer(decision, exchange.rules.policy.refuse, random, Date.now())
+    const refusal = refusalAnswer(decision, exchange.rules.policy.refuse, random, wallMs())
     refuse(exchange, OUTCOMES[decision.verdict], refusal)
   }
 
@@ -155,7 +168,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       fields: requestFields(facts, {
         peer: request.socket.remoteAddress,
         isPeerTrusted: client.isPeerTrusted,
-        addressField: rules.addressField,
+        peerFields: rules.peerFields,
         host: upstream.preserveHost && facts.authority !== '' ? facts.authority : upstreamHost,
         requestId: exchange.requestId,
         via,
@@ -177,7 +190,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     exchange.upstreamUs = clock.nowUs() - exchange.sentUs
     const { decision, rules } = exchange
     const { method, headers } = exchange.facts!
-    const rate = decision && rateFields(decision, rules.policy.refuse.legacyHeaders, Date.now(), null)
+    const rate = decision && rateFields(decision, rules.policy.refuse.legacyHeaders, wallMs(), null)
     const answered = rate ? addRateFields(fields, rate, method, headers.authorization !== undefined) : fields
     answered.push('Via', `1.1 ${via}`)
     endWith(exchange)
@@ -384,7 +397,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   return {
     server,
     use(policy) {
-      rules = compileRules(policy)
+      rules = compile(policy)
     },
     routes: () => rules.routes,
     closeIdle() {
