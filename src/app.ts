@@ -3,6 +3,8 @@ import { type AddressInfo, isIPv6 } from 'node:net'
 import { createAdminServer } from './admin/server.ts'
 import { type Clock, monotonicClock } from './clock.ts'
 import { SluiceError } from './errors.ts'
+import { createJwks } from './identity/jwks.ts'
+import { createMembership } from './identity/membership.ts'
 import { createLimiter } from './limiter/limiter.ts'
 import { guardStore } from './limiter/outage.ts'
 import type { Logger } from './log.ts'
@@ -16,6 +18,8 @@ export type AppOptions = {
   readonly log: Logger
   readonly version: string
   readonly clock?: Clock
+  /** Milliseconds since the epoch. */
+  readonly wallMs?: () => number
   /** Between 0 and 1; spreads probes, jitter and samples. */
   readonly random?: () => number
 }
@@ -37,7 +41,7 @@ export type App = {
 
 /** The composition root: policy -> store -> limiter -> servers. Rejects with `listen_failed` when a port is taken. */
 export async function startApp(policy: Policy, options: AppOptions): Promise<App> {
-  const { log, clock = monotonicClock, random = Math.random } = options
+  const { log, clock = monotonicClock, random = Math.random, wallMs = Date.now } = options
   const metrics = createMetrics({ version: options.version, node: process.version })
   const local = createMemoryStore({ maxBuckets: policy.store.maxBuckets, clock })
   const shared = await openSharedStore(policy, { log, clock, random, metrics })
@@ -46,7 +50,13 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     shared: shared?.guarded ?? null,
     onFallback: (action) => metrics.storeFallbacks.inc({ action }),
   })
-  const proxy = createProxy({ policy, limiter, metrics, log, clock, random })
+  const jwks = createJwks({ clock, log })
+  await jwks.open(keyAddresses(policy), 1000)
+  const membership = createMembership({
+    policy: policy.identity.admission,
+    onAdmission: (result) => metrics.admissions.inc({ result }),
+  })
+  const proxy = createProxy({ policy, limiter, membership, metrics, log, clock, random, wallMs, jwks })
   let isReady = true
   let countedFolds = 0
   const admin = createAdminServer({
@@ -63,10 +73,12 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   let closing: Promise<void> | undefined
 
   function reload(read: Policy): void {
+    void jwks.open(keyAddresses(read), 0)
     const ignored = startOnlyChanges(read, policy)
     if (ignored.length > 0) log.warn({ keys: ignored }, 'these keys are read at the start only: restart to change them')
     const next = { ...read, identity: { ...read.identity, secrets: policy.identity.secrets } }
     proxy.use(next)
+    membership.use(next.identity.admission)
     drain = next.server
     showPolicy(metrics, next, proxy.routes())
     metrics.reloads.inc({ result: 'success' })
@@ -79,6 +91,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     const cut = setTimeout(proxy.cut, drain.drainTimeout)
     await closeServer(proxy.server, proxy.closeIdle)
     clearTimeout(cut)
+    jwks.close()
     await proxy.close()
     await Promise.all([shared?.close(), local.close()])
     const adminClosed = closeServer(admin, () => admin.closeIdleConnections())
@@ -91,6 +104,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     await listen(admin, policy.admin, 'admin', log)
   } catch (cause) {
     proxy.server.close()
+    jwks.close()
     await proxy.close()
     await shared?.close()
     throw cause
@@ -171,6 +185,11 @@ async function openSharedStore(policy: Policy, { log, clock, random, metrics }: 
       await store.close()
     },
   }
+}
+
+/** Where the keys of issuers are fetched from. */
+function keyAddresses({ identity }: Policy): string[] {
+  return identity.jwt.flatMap(({ keys }) => ('url' in keys ? [keys.url] : []))
 }
 
 function showPolicy(metrics: Metrics, policy: Policy, routes: readonly string[]): void {

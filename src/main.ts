@@ -8,6 +8,7 @@ const USAGE = `Usage: sluice [command] [options]
   serve [-c file]     run the proxy (the default command); without a file the default policy holds
   check <file...>     tell all problems of policy files
   schema              print the JSON Schema of the policy format
+  hash-key [name]     read an API key from standard input, print its line for hashes_file
   version             print the version
 
 Environment, each wins over the file: SLUICE_CONFIG, SLUICE_UPSTREAM, SLUICE_LISTEN, SLUICE_ADMIN, SLUICE_REDIS_URL,
@@ -27,9 +28,11 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   // Loaded when wanted: what `serve` needs takes most of a second to load, which `version` should not wait for.
   if (first === 'check') return (await import('./commands/check.ts')).check(rest, io)
   if (first === 'schema') return (await import('./commands/schema.ts')).schema(rest, io)
+  if (first === 'hash-key')
+    return (await import('./commands/hash-key.ts')).hashKey(rest, { ...io, input: process.stdin })
   if (first === 'serve') return runServe(rest)
   if (first === undefined || first.startsWith('-')) return runServe(argv)
-  throw new SluiceError('usage', `'${first}' is not a command; write serve, check, schema or version`)
+  throw new SluiceError('usage', `'${first}' is not a command; write serve, check, schema, hash-key or version`)
 }
 
 async function runServe(args: readonly string[]): Promise<ExitCode> {

@@ -32,7 +32,7 @@ function nodeOf(element: string): string {
 }
 
 /** The index of the last separator outside a quoted string before `end`; -1 where there is none. */
-function separatorBefore(text: string, end: number, separator: string): number {
+export function separatorBefore(text: string, end: number, separator: string): number {
   let isQuoted = false
   for (let i = end - 1; i >= 0; i--) {
     // Within quotes a quote is escaped; the one that opens them stands after an equals sign.

@@ -1,81 +1,88 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { LRUCache } from 'lru-cache'
 import type { IdentityPolicy } from '../policy/types.ts'
-import { type Address, networkOf } from './address.ts'
+import type { Address } from './address.ts'
 import { compileCredential } from './credential.ts'
+import { compileDeviceCookie, type DeviceCookie, isOverHttps } from './device-cookie.ts'
+import type { MarkProblem } from './device-mark.ts'
+import type { Evidence, Pseudonym } from './evidence.ts'
 import { languageTags } from './header-class.ts'
-import type { Identity, Network } from './identity.ts'
+import type { Network } from './identity.ts'
+import type { Jwks } from './jwks.ts'
+import type { TokenProblem } from './jwt.ts'
 import type { Keyring } from './keyring.ts'
+import { compileNetwork } from './network.ts'
+import { tagOf } from './pseudonym.ts'
 
 export type Identify = {
   network(address: Address): Network
-  identity(network: Network, headers: IncomingHttpHeaders): Identity
+  /** `isPeerTrusted`: whether what the peer says of the client is believed. `wallMs`: milliseconds since the epoch. */
+  evidence(network: Network, headers: IncomingHttpHeaders, isPeerTrusted: boolean, wallMs: number): Evidence
+  /** Null where devices get no mark. */
+  readonly deviceCookie: DeviceCookie | null
 }
 
-/** Characters of a pseudonym that keep keys together: 48 bits. */
-const TAG_LENGTH = 8
+export type IdentifyOptions = {
+  /** Fetches the keys of issuers that have an address for them. */
+  readonly jwks?: Jwks
+  /** Called for each request that bears what is not believed. */
+  readonly onTokenProblem?: (problem: TokenProblem) => void
+  readonly onMarkProblem?: (problem: MarkProblem) => void
+}
+
+/** What the headers of a request claim, under pseudonyms. */
+type Claimed = { readonly classId: string; readonly isNameless: boolean; readonly token: Pseudonym | null }
 
 /**
- * Compiles who a request comes from. Pseudonyms are remembered by the raw values they were made from, so that a client
- * that comes back costs no HMAC; the memory is bounded by bytes, not entries, for a client chooses how long its values are.
+ * Compiles what a request shows of who sent it. Pseudonyms are remembered by the raw values they were made from, so that a
+ * client that comes back costs no HMAC; the memory is bounded by bytes, not entries, for a client chooses how long its
+ * values are.
  */
-export function compileIdentify(policy: IdentityPolicy, keyring: Keyring): Identify {
-  const readCredential = compileCredential(policy.apiKeys)
-  const networks = new LRUCache<string, Network>({ max: 20_000 })
-  const identities = new LRUCache<string, Identity>({
+export function compileIdentify(policy: IdentityPolicy, keyring: Keyring, options: IdentifyOptions = {}): Identify {
+  const network = compileNetwork(policy, keyring)
+  const { jwks = null, onTokenProblem: onProblem = () => {} } = options
+  const readCredential = compileCredential(policy, { keyring, jwks, onProblem })
+  const deviceCookie = policy.deviceCookie.enabled ? compileDeviceCookie(policy, keyring, options.onMarkProblem) : null
+  const known = new LRUCache<string, Claimed>({
     maxSize: 16 * 1024 * 1024,
     sizeCalculation: (_, key) => key.length + 200,
   })
 
-  function network(address: Address): Network {
-    let known = networks.get(address.text)
-    if (known === undefined) {
-      const id = keyring.pseudonym('network', [networkOf(address, policy.network)])
-      known = { id, tag: id.slice(0, TAG_LENGTH), address: address.text, parents: [], maxDevices: 512 }
-      networks.set(address.text, known)
-    }
-    return known
-  }
-
-  function identity(from: Network, headers: IncomingHttpHeaders): Identity {
-    const { principal, claims } = readCredential(headers)
+  function claimedBy(from: Network, headers: IncomingHttpHeaders, claims: readonly string[]): Claimed {
     const userAgent = headers['user-agent'] ?? ''
     const language = headers['accept-language'] ?? ''
-    const parts = principal === null ? [from.id, userAgent, language, ...claims] : ['', principal, from.id]
-    const key = parts.map(prefixed).join('')
-    const known = identities.get(key)
-    // Two addresses of one network share their identities; the address itself is the request's own.
-    if (known !== undefined) return known.network === from ? known : { ...known, network: from }
-    const made = principal === null ? classify(from, userAgent, language, claims) : prove(from, principal)
-    identities.set(key, made)
-    return made
+    const key = [from.id, userAgent, language, ...claims].map(prefixed).join('')
+    let claimed = known.get(key)
+    if (claimed === undefined) {
+      claimed = { ...classify(from, userAgent, language, claims), token: tokenOf(claims) }
+      known.set(key, claimed)
+    }
+    return claimed
   }
 
-  function prove(from: Network, principal: string): Identity {
-    const id = keyring.pseudonym('principal', ['api_key', principal])
-    const own = { id, tag: id.slice(0, TAG_LENGTH) }
-    return { ...NOBODY, tier: 'principal', ...own, own, network: from, pool: 'none' }
-  }
-
-  function classify(from: Network, userAgent: string, language: string, claims: readonly string[]): Identity {
+  function classify(from: Network, userAgent: string, language: string, claims: readonly string[]) {
     const tags = languageTags(language)
     const isNameless = userAgent === '' && tags === '' && claims.every((claim) => claim === '')
-    const id = keyring.pseudonym('class', isNameless ? [from.id] : [from.id, userAgent, tags, ...claims])
-    return { ...NOBODY, tier: isNameless ? 'overflow' : 'class', id, classId: id, tag: from.tag, network: from }
+    const classId = keyring.pseudonym('class', isNameless ? [from.id] : [from.id, userAgent, tags, ...claims])
+    return { classId, isNameless }
   }
 
-  return { network, identity }
-}
+  function tokenOf(claims: readonly string[]): Pseudonym | null {
+    if (claims.length === 0) return null
+    const id = keyring.pseudonym('token', claims)
+    return { id, tag: tagOf(id) }
+  }
 
-const NOBODY = {
-  own: null,
-  pool: 'newcomers',
-  classId: '',
-  isSettled: true,
-  crowds: [{ members: 0, halfWeights: 0 }],
-  debut: null,
-  conduct: null,
-} as const
+  function evidence(from: Network, headers: IncomingHttpHeaders, isPeerTrusted: boolean, wallMs: number): Evidence {
+    const { principal, claims } = readCredential(headers, isPeerTrusted, wallMs)
+    const { classId, isNameless, token } = claimedBy(from, headers, claims)
+    const borne = deviceCookie?.read(headers, isOverHttps(headers, isPeerTrusted), wallMs) ?? null
+    const device = borne && deviceCookie!.device(borne, from)
+    return { network: from, principal, device, token, classId, isNameless }
+  }
+
+  return { network, evidence, deviceCookie }
+}
 
 function prefixed(part: string): string {
   return `${part.length}:${part}`

@@ -1,7 +1,7 @@
 import { createHmac, hkdfSync } from 'node:crypto'
 
 /** What a pseudonym stands for. Each purpose has a key of its own, so that pseudonyms of two purposes never compare. */
-export type Purpose = 'network' | 'class' | 'principal'
+export type Purpose = 'network' | 'class' | 'principal' | 'token' | 'device'
 
 /**
  * Names a client's state without keeping what it is named after: HMAC-SHA256 over the length-prefixed parts, cut to 128 bits
@@ -18,6 +18,8 @@ export function createKeyring(secrets: readonly [string, ...string[]]): Keyring 
     network: deriveKey(secret, 'network'),
     class: deriveKey(secret, 'class'),
     principal: deriveKey(secret, 'principal'),
+    token: deriveKey(secret, 'token'),
+    device: deriveKey(secret, 'device'),
   }
   return {
     pseudonym(purpose, parts) {
@@ -32,6 +34,7 @@ export function createKeyring(secrets: readonly [string, ...string[]]): Keyring 
   }
 }
 
-function deriveKey(secret: string, purpose: Purpose): Buffer {
+/** The key of one purpose: HKDF-SHA256 of a secret, 32 bytes. */
+export function deriveKey(secret: string, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, '', `sluice/v1/${purpose}`, 32))
 }

@@ -1,4 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { MARK_PROBLEMS } from '../identity/device-mark.ts'
+import { TOKEN_PROBLEMS } from '../identity/jwt.ts'
 
 const REQUEST_OUTCOMES = ['forwarded', 'limited', 'denied', 'exempt', 'error', 'aborted'] as const
 
@@ -58,6 +60,17 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     storeFallbacks: counter('sluice_store_fallbacks_total', 'Requests decided without the shared store.', ['action']),
     storeBreaker: gauge('sluice_store_breaker_state', 'Breaker over the shared store: 0 closed, 1 open.'),
     identities: counter('sluice_identities_total', 'Limited requests by how their client was told.', ['tier']),
+    badTokens: counter(
+      'sluice_bad_tokens_total',
+      'Requests with a JWT that is only a claim, by what is wrong with it.',
+      ['reason'],
+    ),
+    badMarks: counter('sluice_bad_device_marks_total', 'Device cookies and tokens not believed, by why.', ['reason']),
+    admissions: counter(
+      'sluice_admissions_total',
+      'Devices that might have become members of their network, by what became of that.',
+      ['result'],
+    ),
     buckets: gauge('sluice_buckets', 'Buckets held in process.'),
     bucketFolds: counter(
       'sluice_bucket_folds_total',
@@ -93,7 +106,10 @@ export function announceSeries(metrics: Metrics, routes: readonly string[], limi
     for (const outcome of ['allowed', 'limited', 'would_limit']) limitDecisions.inc({ limit, outcome }, 0)
   }
   for (const path of ['local', 'store', 'fallback']) decisionSeconds.zero({ path })
-  for (const tier of ['principal', 'class', 'overflow']) identities.inc({ tier }, 0)
+  for (const result of ['admitted', 'full', 'limited']) metrics.admissions.inc({ result }, 0)
+  for (const tier of ['principal', 'member', 'token', 'class', 'overflow']) identities.inc({ tier }, 0)
+  for (const reason of TOKEN_PROBLEMS) metrics.badTokens.inc({ reason }, 0)
+  for (const reason of MARK_PROBLEMS) metrics.badMarks.inc({ reason }, 0)
   for (const result of ['ok', 'error', 'timeout']) storeCalls.inc({ result }, 0)
   for (const action of ['local', 'allow', 'deny']) storeFallbacks.inc({ action }, 0)
   for (const result of ['success', 'failure']) metrics.reloads.inc({ result }, 0)

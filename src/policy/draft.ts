@@ -19,3 +19,6 @@ export type LimitDraft = NonNullable<NonNullable<Draft['limits']>[number]>
 
 /** Takes note of something wrong at a path. */
 export type Report = (path: Path, message: string) => unknown
+
+/** Whether the file or the environment gives a value at a path. */
+export type IsGiven = (path: Path) => boolean

@@ -1,5 +1,7 @@
+import type { JsonWebKey } from 'node:crypto'
 import { extname, isAbsolute, join } from 'node:path'
 import type { Draft, Report } from './draft.ts'
+import { readJwkSet } from './jwk-set.ts'
 import { type KeyProblem, readKeyHashes } from './key-hashes.ts'
 import type { Path } from './path.ts'
 import { MIN_SECRET_BYTES } from './rules.ts'
@@ -17,6 +19,8 @@ export type FileContents = {
   readonly password: string | null
   readonly body: RefusePolicy['body']
   readonly principals: ReadonlyMap<string, string>
+  /** The keys of each `identity.jwt` entry that names a file, by its index. */
+  readonly jwks: readonly (readonly JsonWebKey[] | undefined)[]
 }
 
 export type FilesOptions = {
@@ -50,6 +54,7 @@ export function readFiles(draft: Draft, options: FilesOptions): FileContents {
     password: readSecret(['store', 'password_file'], draft.store?.password_file) ?? (draft.store?.password || null),
     body: readBody(),
     principals: readPrincipals(),
+    jwks: (draft.identity?.jwt ?? []).map((issuer, index) => readJwks(issuer?.jwks_file, index)),
   }
 
   function read(path: Path, name: string | null | undefined): { file: string; text: string } | undefined {
@@ -131,5 +136,15 @@ export function readFiles(draft: Draft, options: FilesOptions): FileContents {
     const { principals, problems } = readKeyHashes(keys.text)
     for (const problem of problems) options.reportKey(keys.file, problem)
     return principals
+  }
+
+  function readJwks(name: string | null | undefined, index: number): readonly JsonWebKey[] | undefined {
+    const path = ['identity', 'jwt', index, 'jwks_file']
+    const file = read(path, name)
+    if (file === undefined) return undefined
+    const keys = readJwkSet(file.text)
+    if ('value' in keys) return keys.value
+    report(path, `${show(file.file)} ${keys.wrong}`)
+    return undefined
   }
 }

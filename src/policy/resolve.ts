@@ -1,9 +1,21 @@
-import { randomBytes } from 'node:crypto'
+import { type JsonWebKey, randomBytes } from 'node:crypto'
 import type { FileContents } from './files.ts'
 import { policyHash } from './policy-hash.ts'
 import { resolveEntry, resolveLimit } from './resolve-limits.ts'
 import type { PolicyFile } from './schema.ts'
-import type { ClientAddressSource, IdentityPolicy, Policy, ServerPolicy, StorePolicy, UpstreamPolicy } from './types.ts'
+import type {
+  ClientAddressSource,
+  IdentityPolicy,
+  JwtPolicy,
+  KnownNetwork,
+  NetworkParent,
+  Policy,
+  ServerPolicy,
+  StorePolicy,
+  UpstreamPolicy,
+} from './types.ts'
+
+type IdentityFile = PolicyFile['identity']
 
 /** Turns a valid policy file, with what its other files say, into the policy that the rest of Sluice sees. */
 export function resolve(file: PolicyFile, contents: FileContents): Policy {
@@ -79,23 +91,61 @@ function resolveStore(store: PolicyFile['store'], password: string | null): Stor
   }
 }
 
-function resolveIdentity(identity: PolicyFile['identity'], contents: FileContents): IdentityPolicy {
+function resolveIdentity(identity: IdentityFile, contents: FileContents): IdentityPolicy {
   const [first, ...others] = contents.secrets
-  const keys = identity.api_keys
+  const { network, device_cookie: cookie, api_keys: keys, client_certificate: certificate } = identity
   return {
     secrets: first === undefined ? [randomBytes(32).toString('hex')] : [first, ...others],
     secretIsRandom: first === undefined,
     trustedProxies: [...new Set(identity.trusted_proxies.flat())],
     clientAddress: resolveClientAddress(identity.client_address),
-    network: { ipv4: identity.network.ipv4, ipv6: identity.network.ipv6 },
     admission: {
       maxDevices: identity.admission.max_devices,
       burst: identity.admission.burst,
       rate: identity.admission.rate,
       idle: identity.admission.idle,
     },
+    network: {
+      ipv4: network.ipv4,
+      ipv6: network.ipv6,
+      ipv6Parents: resolveParents(network.ipv6_parents, network.ipv6),
+    },
+    deviceCookie: {
+      enabled: cookie.enabled,
+      maxAge: cookie.max_age,
+      sameSite: cookie.same_site,
+      tokenHeader: cookie.token_header,
+    },
+    jwt: identity.jwt.map((issuer, index) => resolveJwt(issuer, contents.jwks[index] ?? [])),
     apiKeys: keys && { header: keys.header, principals: contents.principals, enrolment: keys.enrolment },
+    clientCertificate: certificate && { ...certificate, field: certificate.field?.toLowerCase() ?? null },
+    networks: identity.networks.map((known) => resolveNetwork(known, network.ipv6)),
   }
+}
+
+function resolveJwt(issuer: IdentityFile['jwt'][number], set: readonly JsonWebKey[]): JwtPolicy {
+  return {
+    issuer: issuer.issuer,
+    audiences: typeof issuer.audience === 'string' ? [issuer.audience] : issuer.audience,
+    keys: issuer.jwks_url === null ? { set } : { url: issuer.jwks_url },
+    algorithms: issuer.algorithms,
+    principal: issuer.principal,
+    enrolment: issuer.enrolment,
+  }
+}
+
+function resolveNetwork(known: IdentityFile['networks'][number], ipv6: number): KnownNetwork {
+  return {
+    cidr: known.cidr,
+    maxDevices: known.max_devices,
+    ipv6Parents: known.ipv6_parents && resolveParents(known.ipv6_parents, ipv6),
+    note: known.note,
+  }
+}
+
+/** Nearest first. One that is no wider than a network can only come from the default, where networks are wide. */
+function resolveParents(parents: readonly NetworkParent[], ipv6: number): readonly NetworkParent[] {
+  return parents.filter(({ prefix }) => prefix < ipv6).sort((a, b) => b.prefix - a.prefix)
 }
 
 function resolveClientAddress(word: string): ClientAddressSource {

@@ -93,6 +93,11 @@ function checkNewcomers(limit: LimitDraft, report: Report): void {
   }
 }
 
+/** Whether something can prove who a client is; also where that is wrong, which is a problem of its own. */
+function hasPrincipals({ identity }: Draft): boolean {
+  return identity?.api_keys !== null || identity.client_certificate !== null || identity.jwt?.length !== 0
+}
+
 function checkPer(limit: LimitDraft, draft: Draft, report: Report): void {
   if (limit.per === undefined) return
   if (Array.isArray(limit.per)) {
@@ -107,10 +112,10 @@ function checkPer(limit: LimitDraft, draft: Draft, report: Report): void {
   if (limit.on_missing === null) {
     report(['on_missing'], 'is missing, and per: principal needs it; write skip, share or deny')
   }
-  if (draft.identity?.api_keys === null) {
+  if (!hasPrincipals(draft)) {
     report(
       ['per'],
-      'principal needs principals, and identity.api_keys names none; write identity.api_keys, or another per',
+      'principal needs principals, and identity names none; write identity.jwt, api_keys or client_certificate, or another per',
     )
   }
 }

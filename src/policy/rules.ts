@@ -1,5 +1,5 @@
-import type { Draft, Report } from './draft.ts'
-import type { Path } from './path.ts'
+import type { Draft, IsGiven, Report } from './draft.ts'
+import { checkIdentity, warnAboutIdentity } from './rules-identity.ts'
 import { checkLimits, checkNames, warnAboutLimits } from './rules-limits.ts'
 import type { HostPort } from './types.ts'
 
@@ -20,9 +20,6 @@ const REDIS_ONLY = [
 const NO_SECRET =
   'is not given, so a random one is used and device names change with every start; write at least 32 bytes, or set SLUICE_SECRET'
 
-/** Whether the file or the environment gives a value at a path. */
-export type IsGiven = (path: Path) => boolean
-
 /** What must hold between keys. Each rule looks at what could be read, so that one mistake does not hide another. */
 export function checkRules(draft: Draft, isGiven: IsGiven, report: Report): void {
   checkPorts(draft, report)
@@ -33,14 +30,13 @@ export function checkRules(draft: Draft, isGiven: IsGiven, report: Report): void
   checkNames(draft, 'deny', report)
   checkLimits(draft, report)
   checkOrigins(draft, report)
-  if (draft.identity?.api_keys?.enrolment === 'open') {
-    report(['identity', 'api_keys', 'enrolment'], "'open' is not supported yet; write controlled")
-  }
+  checkIdentity(draft, isGiven, report)
 }
 
 /** What is odd without being wrong. `now` is in milliseconds since the epoch. */
 export function warnAbout(draft: Draft, isGiven: IsGiven, now: number, warn: Report): void {
   if (!hasSecret(draft, isGiven)) warn(['identity', 'secret'], NO_SECRET)
+  warnAboutIdentity(draft, warn)
   warnAboutLimits(draft, warn)
   for (const list of ['exempt', 'deny'] as const) {
     for (const [index, entry] of (draft[list] ?? []).entries()) {

@@ -1,3 +1,5 @@
+import type { JsonWebKey } from 'node:crypto'
+
 /**
  * The policy as the rest of Sluice sees it: checked, with every default filled in and every unit resolved.
  * Durations are milliseconds and sizes bytes, unless the name says otherwise. The words are those of the YAML file.
@@ -78,9 +80,40 @@ export type IdentityPolicy = {
   /** CIDRs in canonical text, the names loopback, linklocal and private already replaced by theirs. */
   readonly trustedProxies: readonly string[]
   readonly clientAddress: ClientAddressSource
-  readonly network: { readonly ipv4: number; readonly ipv6: number }
+  readonly network: NetworkPolicy
+  readonly deviceCookie: DeviceCookiePolicy
+  readonly jwt: readonly JwtPolicy[]
   readonly apiKeys: ApiKeysPolicy | null
+  readonly clientCertificate: ClientCertificatePolicy | null
+  readonly networks: readonly KnownNetwork[]
   readonly admission: AdmissionPolicy
+}
+
+/** The prefixes that make a network; the wider ones an IPv6 network lies in, longest prefix first. */
+export type NetworkPolicy = {
+  readonly ipv4: number
+  readonly ipv6: number
+  readonly ipv6Parents: readonly NetworkParent[]
+}
+
+/** `factor`: what the wider network is allowed, as a multiple of one network's. */
+export type NetworkParent = { readonly prefix: number; readonly factor: number }
+
+export type DeviceCookiePolicy = {
+  readonly enabled: boolean
+  readonly maxAge: number
+  readonly sameSite: 'lax' | 'strict' | 'none'
+  /** Lower-case field name that carries the same value for clients without cookies. */
+  readonly tokenHeader: string
+}
+
+/** A network that is known: what is null is as for any other. */
+export type KnownNetwork = {
+  /** In canonical text, never narrower than a network. */
+  readonly cidr: string
+  readonly maxDevices: number | null
+  readonly ipv6Parents: readonly NetworkParent[] | null
+  readonly note: string | null
 }
 
 /** How fast one network brings new members, how many it may have at a time, and how long one stays without a request. */
@@ -103,6 +136,42 @@ export type ApiKeysPolicy = {
   readonly header: string
   /** SHA-256 of each key (64 lower-case hex digits) -> the principal's name; keys of one name share one principal. */
   readonly principals: ReadonlyMap<string, string>
+  readonly enrolment: Enrolment
+}
+
+/** An issuer of tokens that are verified (RFC 7519). */
+export type JwtPolicy = {
+  readonly issuer: string
+  /** A token must be meant for one of them. */
+  readonly audiences: readonly string[]
+  /** Where its keys come from: an address to fetch them from, or the keys of a file. */
+  readonly keys: { readonly url: string } | { readonly set: readonly JsonWebKey[] }
+  readonly algorithms: readonly JwtAlgorithm[]
+  /** The claims whose values together name the principal. */
+  readonly principal: readonly string[]
+  readonly enrolment: Enrolment
+}
+
+/** Signatures by a private key (RFC 7518, RFC 8037). A shared secret is none: who can verify could sign. */
+export const JWT_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const
+export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number]
+
+export type ClientCertificatePolicy = {
+  /** Lower-case field name. */
+  readonly header: string
+  /** The part of Envoy's X-Forwarded-Client-Cert to go by, in lower case; null where the field's whole value is meant. */
+  readonly field: string | null
   readonly enrolment: Enrolment
 }
 

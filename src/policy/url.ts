@@ -26,6 +26,16 @@ export function readRedisUrl(text: string): Reading<string> {
   return { value: text }
 }
 
+/** Where a JWK Set is fetched from: `https://host/path`, or http within one's own network. */
+export function readJwksUrl(text: string): Reading<string> {
+  const write = 'write one such as https://idp.example/.well-known/jwks.json'
+  const parts = /^https?:\/\/([^/?#\s]+)([/?][^#\s]*)?$/i.exec(text)
+  if (parts === null) return { wrong: `${show(hideUserinfo(text))} is not an address of keys; ${write}` }
+  if (parts[1]!.includes('@')) return { wrong: `has a user or password before the host; ${write}` }
+  if (!isHostAndPort(parts[1]!)) return { wrong: `${show(text)} has no valid host and port; ${write}` }
+  return { value: new URL(text).href }
+}
+
 /** An origin of the Fetch standard as browsers send it, or `*`. */
 export function readOrigin(text: string): Reading<string> {
   if (text === '*') return { value: text }

@@ -5,8 +5,8 @@ export type RequestFieldsOptions = {
   /** The address of the peer on the connection, or undefined where it has gone. */
   readonly peer: string | undefined
   readonly isPeerTrusted: boolean
-  /** Field that carries the client's address besides the standard ones; lower case. */
-  readonly addressField: string | null
+  /** Fields (lower case) in which trusted peers speak of the client, besides the standard ones. */
+  readonly peerFields: readonly string[]
   readonly host: string
   readonly requestId: string
   /** This proxy's name in Via. */
@@ -15,6 +15,8 @@ export type RequestFieldsOptions = {
 
 /** Fields that say through whom a request came. From a peer that is not trusted they are lies at best. */
 const FORWARDING = new Set(['forwarded', 'x-real-ip', 'x-client-cert'])
+/** What a proxy that ends TLS says of the client's handshake, under whichever name: JA3, JA4, JA4H. */
+const TLS_FINGERPRINT = /(?:^|-)ja[34]h?(?:-|$)/
 /** Written anew below. */
 const REPLACED = new Set([
   'host',
@@ -39,10 +41,10 @@ export function requestFields(facts: Facts, options: RequestFieldsOptions): stri
   for (let i = 0; i < names.length; i++) {
     const name = names[i]!
     if (isHopByHop(name) || REPLACED.has(name)) continue
-    if (!options.isPeerTrusted && isForwarding(name, options.addressField)) continue
+    if (!options.isPeerTrusted && isForwarding(name, options.peerFields)) continue
     // Who was counted goes on with the request, whatever Connection says.
-    if (nominated?.has(name) && !singleFields.includes(name) && !isForwarding(name, options.addressField)) continue
-    if (name.includes('_') && isTwin(name, singleFields, options.addressField)) continue
+    if (nominated?.has(name) && !singleFields.includes(name) && !isForwarding(name, options.peerFields)) continue
+    if (name.includes('_') && isTwin(name, singleFields, options.peerFields)) continue
     fields.push(rawHeaders[2 * i]!, rawHeaders[2 * i + 1]!)
   }
   const trusted = options.isPeerTrusted ? headers : {}
@@ -64,15 +66,17 @@ export function requestFields(facts: Facts, options: RequestFieldsOptions): stri
 }
 
 /** Whether a field (lower-case name) speaks of who the client is or came through. */
-export function isForwarding(name: string, addressField: string | null): boolean {
-  return name.startsWith('x-forwarded-') || FORWARDING.has(name) || name === addressField
+export function isForwarding(name: string, peerFields: readonly string[]): boolean {
+  return (
+    name.startsWith('x-forwarded-') || FORWARDING.has(name) || peerFields.includes(name) || TLS_FINGERPRINT.test(name)
+  )
 }
 
-function isTwin(name: string, singleFields: readonly string[], addressField: string | null): boolean {
+function isTwin(name: string, singleFields: readonly string[], peerFields: readonly string[]): boolean {
   const hyphenated = name.replaceAll('_', '-')
   // A field may be named with an underscore by the policy itself: then it is no twin.
-  if (singleFields.includes(name) || name === addressField) return false
-  return TWINNED.has(hyphenated) || singleFields.includes(hyphenated) || isForwarding(hyphenated, addressField)
+  if (singleFields.includes(name) || peerFields.includes(name)) return false
+  return TWINNED.has(hyphenated) || singleFields.includes(hyphenated) || isForwarding(hyphenated, peerFields)
 }
 
 function single(value: string | string[] | undefined): string | undefined {

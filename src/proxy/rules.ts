@@ -2,11 +2,11 @@ import { compileCors } from '../http/cors.ts'
 import type { Facts } from '../http/facts.ts'
 import { type Address, compileCidrs } from '../identity/address.ts'
 import { compileClientAddress } from '../identity/client-address.ts'
-import { compileIdentify } from '../identity/identify.ts'
+import { compileIdentify, type IdentifyOptions } from '../identity/identify.ts'
 import { createKeyring } from '../identity/keyring.ts'
 import { type LimitPlan, planLimit } from '../limiter/plan.ts'
 import { compileMatch, isEmptyMatch } from '../policy/match.ts'
-import type { DenyEntry, ExemptEntry, Policy } from '../policy/types.ts'
+import type { DenyEntry, ExemptEntry, IdentityPolicy, Policy } from '../policy/types.ts'
 
 /** What the policy says of one request before anybody is counted. */
 export type Ruling =
@@ -20,12 +20,17 @@ export type Rules = ReturnType<typeof compileRules>
 /** Route names beyond these share the label `other`, so that a policy of any size has bounded metrics. */
 const MAX_ROUTES = 100
 
+export type RulesOptions = IdentifyOptions & {
+  /** Milliseconds since the epoch. */
+  readonly wallMs: () => number
+}
+
 /** Compiles a policy. A reload compiles the new one and swaps it in whole; requests under way keep theirs. */
-export function compileRules(policy: Policy) {
+export function compileRules(policy: Policy, options: RulesOptions) {
   const expectedInstances = policy.store.kind === 'redis' ? policy.store.expectedInstances : 1
   const plans = policy.limits.map((limit) => planLimit(limit, expectedInstances))
-  const deny = compileEntries(policy.deny, 'folded')
-  const exempt = compileEntries(policy.exempt, 'strict')
+  const deny = compileEntries(policy.deny, 'folded', options.wallMs)
+  const exempt = compileEntries(policy.exempt, 'strict', options.wallMs)
   const matchLimits = compileMatch(plans, 'folded')
   const routes = routeNames(policy)
 
@@ -57,19 +62,25 @@ export function compileRules(policy: Policy) {
     /** Every value that the route label can take. */
     routes: [...routes, 'default', 'other'],
     clientAddress: compileClientAddress(policy.identity.trustedProxies, policy.identity.clientAddress),
-    identify: compileIdentify(policy.identity, createKeyring(policy.identity.secrets)),
+    identify: compileIdentify(policy.identity, createKeyring(policy.identity.secrets), options),
     cors: compileCors(policy.refuse.cors.origins),
-    /** The single field that trusted peers give the client's address in, lower case; null where it is a standard one. */
-    addressField: policy.identity.clientAddress.kind === 'header' ? policy.identity.clientAddress.header : null,
+    peerFields: peerFields(policy.identity),
     /** Fields that a client may send once only, so that what is keyed is what is forwarded. */
     singleFields: policy.identity.apiKeys === null ? [] : [policy.identity.apiKeys.header],
   }
+}
+
+/** The fields (lower case), besides the standard ones, in which a trusted peer alone may speak of the client. */
+function peerFields({ clientAddress, clientCertificate }: IdentityPolicy): readonly string[] {
+  const address = clientAddress.kind === 'header' ? [clientAddress.header] : []
+  return clientCertificate === null ? address : [...address, clientCertificate.header]
 }
 
 /** The first entry that names the address (or none) and matches the request, and whose time has not passed. */
 function compileEntries<Entry extends ExemptEntry>(
   entries: readonly Entry[],
   form: 'strict' | 'folded',
+  wallMs: () => number,
 ): (facts: Facts, address: Address) => Entry | undefined {
   if (entries.length === 0) return () => undefined
   const match = compileMatch(entries, form)
@@ -77,7 +88,7 @@ function compileEntries<Entry extends ExemptEntry>(
   return (facts, address) =>
     match(facts).find(
       (entry) =>
-        (entry.cidr.length === 0 || tests.get(entry)!(address)) && (entry.until === null || Date.now() < entry.until),
+        (entry.cidr.length === 0 || tests.get(entry)!(address)) && (entry.until === null || wallMs() < entry.until),
     )
 }
 

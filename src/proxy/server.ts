@@ -6,7 +6,10 @@ import type { Clock } from '../clock.ts'
 import { type Facts, isRefusal, readFacts } from '../http/facts.ts'
 import { readRequestId, readTraceId } from '../http/trace.ts'
 import type { ClientAddress } from '../identity/client-address.ts'
+import { noteConduct } from '../identity/conduct.ts'
 import type { Identity } from '../identity/identity.ts'
+import type { Jwks } from '../identity/jwks.ts'
+import type { Membership } from '../identity/membership.ts'
 import type { Decision } from '../limiter/decision.ts'
 import type { Limiter } from '../limiter/limiter.ts'
 import type { Logger } from '../log.ts'
@@ -36,10 +39,15 @@ import { createUpgrader } from './upgrade.ts'
 export type ProxyOptions = {
   readonly policy: Policy
   readonly limiter: Limiter
+  readonly membership: Membership
   readonly metrics: Metrics
   readonly log: Logger
   readonly clock: Clock
   readonly random: () => number
+  /** Milliseconds since the epoch. */
+  readonly wallMs: () => number
+  /** The keys of the issuers of tokens. */
+  readonly jwks: Jwks
 }
 
 export type Proxy = {
@@ -87,7 +95,7 @@ const MAX_DRAINED_BYTES = 64 * 1024
  * taken before the body is read, and synchronously where the limiter can.
  */
 export function createProxy(options: ProxyOptions): Proxy {
-  const { limiter, metrics, log, clock, random } = options
+  const { limiter, membership, metrics, log, clock, random, wallMs } = options
   const { server: settings, upstream } = options.policy
   const forwarder = createForwarder(upstream)
   const upgrader = createUpgrader(upstream)
@@ -99,7 +107,14 @@ export function createProxy(options: ProxyOptions): Proxy {
   const ending = new WeakSet<Socket>()
   const reading = new WeakMap<ServerResponse, Exchange>()
   let underWay = 0
-  let rules = compileRules(options.policy)
+  const compile = (policy: Policy) =>
+    compileRules(policy, {
+      wallMs,
+      jwks: options.jwks,
+      onTokenProblem: (reason) => metrics.badTokens.inc({ reason }),
+      onMarkProblem: (reason) => metrics.badMarks.inc({ reason }),
+    })
+  let rules = compile(options.policy)
 
   function run(exchange: Exchange): void {
     const { request, rules } = exchange
@@ -108,7 +123,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     exchange.facts = facts
     const client = rules.clientAddress(request.socket.remoteAddress, facts.headers)
     if (client.isPeerTrusted) exchange.requestId = readRequestId(facts.headers['x-request-id']) ?? exchange.requestId
-    else if (facts.names.some((name) => isForwarding(name, rules.addressField))) metrics.untrustedForwarding.inc()
+    else if (facts.names.some((name) => isForwarding(name, rules.peerFields))) metrics.untrustedForwarding.inc()
     if (facts.headers.via?.includes(via)) return refuse(exchange, 'error', LOOP)
 
     const ruling = rules.rule(facts, client.address)
@@ -119,8 +134,10 @@ export function createProxy(options: ProxyOptions): Proxy {
     if (ruling.kind === 'deny' || ruling.plans.length === 0) return forward(exchange, client, 'forwarded')
 
     const { identify, policy } = rules
-    exchange.identity = identify.identity(identify.network(client.address), facts.headers)
+    const network = identify.network(client.address)
     const decidingUs = clock.nowUs()
+    const evidence = identify.evidence(network, facts.headers, client.isPeerTrusted, wallMs())
+    exchange.identity = membership.stand(evidence, decidingUs, wallMs())
     const decision = limiter.decide(exchange.identity, ruling.plans, policy.mode)
     if (!(decision instanceof Promise)) return conclude(exchange, client, decision, decidingUs)
     decision
@@ -130,11 +147,13 @@ export function createProxy(options: ProxyOptions): Proxy {
 
   function conclude(exchange: Exchange, client: ClientAddress, decision: Decision, decidingUs: number): void {
     exchange.decision = decision
+    const { conduct } = exchange.identity!
+    if (conduct !== null) noteConduct(conduct, decision.verdict === 'limited', clock.nowUs())
     exchange.decisionUs = clock.nowUs() - decidingUs
     // The client may have gone while the store was asked; what it was charged stays charged.
     if (exchange.isFinished) return
     if (decision.verdict === 'allowed') return forward(exchange, client, 'forwarded')
-    const refusal = refusalAnswer(decision, exchange.rules.policy.refuse, random, Date.now())
+    const refusal = refusalAnswer(decision, exchange.rules.policy.refuse, random, wallMs())
     refuse(exchange, OUTCOMES[decision.verdict], refusal)
   }
 
@@ -155,7 +174,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       fields: requestFields(facts, {
         peer: request.socket.remoteAddress,
         isPeerTrusted: client.isPeerTrusted,
-        addressField: rules.addressField,
+        peerFields: rules.peerFields,
         host: upstream.preserveHost && facts.authority !== '' ? facts.authority : upstreamHost,
         requestId: exchange.requestId,
         via,
@@ -177,7 +196,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     exchange.upstreamUs = clock.nowUs() - exchange.sentUs
     const { decision, rules } = exchange
     const { method, headers } = exchange.facts!
-    const rate = decision && rateFields(decision, rules.policy.refuse.legacyHeaders, Date.now(), null)
+    const rate = decision && rateFields(decision, rules.policy.refuse.legacyHeaders, wallMs(), null)
     const answered = rate ? addRateFields(fields, rate, method, headers.authorization !== undefined) : fields
     answered.push('Via', `1.1 ${via}`)
     endWith(exchange)
@@ -384,7 +403,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   return {
     server,
     use(policy) {
-      rules = compileRules(policy)
+      rules = compile(policy)
     },
     routes: () => rules.routes,
     closeIdle() {

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
 import t from 'tap'
 import { compileCredential } from '../../src/identity/credential.ts'
 import type { ApiKeysPolicy } from '../../src/policy/types.ts'
+import { policyOf } from '../fixtures/policy.ts'
 
 const sha256 = (key: string) => createHash('sha256').update(key, 'latin1').digest('hex')
 
@@ -14,7 +16,20 @@ const API_KEYS: ApiKeysPolicy = {
   ]),
   enrolment: 'controlled',
 }
-const read = compileCredential(API_KEYS)
+
+/** Reads with a keyring that shows what a pseudonym is made of; a principal as its name. */
+function compile(apiKeys: ApiKeysPolicy | null) {
+  const keyring = { pseudonym: (_: string, parts: readonly string[]) => JSON.stringify(parts) }
+  const policy = { ...policyOf().identity, apiKeys }
+  const readCredential = compileCredential(policy, { keyring, jwks: null, onProblem: t.fail })
+  return (headers: IncomingHttpHeaders) => {
+    const { principal, claims } = readCredential(headers, false, 0)
+    if (principal !== null) t.match(principal, { source: 'api_key', enrolment: 'controlled', id: /^\["api_key",/ })
+    return { principal: principal && JSON.parse(principal.id)[1], claims }
+  }
+}
+
+const read = compile(API_KEYS)
 
 t.test('a listed key proves its principal, and nothing is claimed beside it', async (t) => {
   t.same(read({ 'x-api-key': 'key of acme' }), { principal: 'acme', claims: [] })
@@ -49,7 +64,7 @@ t.test('a bearer token is never more than a claim', async (t) => {
 
 t.test('a key counts in its own field alone', async (t) => {
   t.same(read({ 'x-key': 'key of acme', cookie: 'x-api-key=key of acme' }), { principal: null, claims: [] })
-  t.equal(compileCredential({ ...API_KEYS, header: 'x-key' })({ 'x-key': 'key of acme' }).principal, 'acme')
+  t.equal(compile({ ...API_KEYS, header: 'x-key' })({ 'x-key': 'key of acme' }).principal, 'acme')
 })
 
 t.test('a field that is there without a value claims nothing', async (t) => {
@@ -63,7 +78,7 @@ t.test('a field that is there without a value claims nothing', async (t) => {
 })
 
 t.test('without API keys in the policy nobody is proved', async (t) => {
-  const readNone = compileCredential(null)
+  const readNone = compile(null)
   t.same(readNone({ 'x-api-key': 'key of acme' }), { principal: null, claims: [] })
   t.same(readNone({ authorization: 'Bearer x' }), { principal: null, claims: ['Bearer x'] })
   t.same(readNone({ authorization: '' }), { principal: null, claims: [] })

@@ -5,7 +5,7 @@ import { factsOf, type RequestLike } from './facts-of.ts'
 const OPTIONS: RequestFieldsOptions = {
   peer: '198.51.100.7',
   isPeerTrusted: false,
-  addressField: null,
+  peerFields: [],
   host: 'a.example',
   requestId: 'id-1',
   via: 'sluice-1',
@@ -94,7 +94,7 @@ t.test('Connection cannot take away framing, nor whom the request was counted fo
   const request = { method: 'POST', fields, singleFields: ['x-api-key'] }
   t.same(lines(request), ['Host: a.example', ...kept, ...OURS])
   const forwarding = ['Cf-Ip', '192.0.2.1', 'X-Client-Cert', 'y']
-  t.same(lines({ ...request, fields: [...fields, ...forwarding] }, { isPeerTrusted: true, addressField: 'cf-ip' }), [
+  t.same(lines({ ...request, fields: [...fields, ...forwarding] }, { isPeerTrusted: true, peerFields: ['cf-ip'] }), [
     'Host: a.example',
     ...kept,
     'Cf-Ip: 192.0.2.1',
@@ -110,11 +110,11 @@ const FORWARDING = [
 ]
 
 t.test('what an untrusted peer says of others is gone', async (t) => {
-  t.same(lines({ fields: FORWARDING }, { addressField: 'cf-connecting-ip' }), ['Host: a.example', ...OURS])
+  t.same(lines({ fields: FORWARDING }, { peerFields: ['cf-connecting-ip'] }), ['Host: a.example', ...OURS])
 })
 
 t.test('what a trusted peer says stays, and the peer is added', async (t) => {
-  t.same(lines({ fields: FORWARDING }, { isPeerTrusted: true, peer: '10.0.0.1', addressField: 'cf-connecting-ip' }), [
+  t.same(lines({ fields: FORWARDING }, { isPeerTrusted: true, peer: '10.0.0.1', peerFields: ['cf-connecting-ip'] }), [
     'Host: a.example',
     'X-Forwarded-Port: 443',
     'X-Forwarded-Client-Cert: Hash=x',
@@ -147,7 +147,7 @@ t.test('underscored twins of fields that somebody trusts are dropped, from every
   ]
   const fields = [...twins.flatMap((name) => [name, '1']), 'X_Tenant', 'kept', '_', 'kept']
   for (const isPeerTrusted of [false, true]) {
-    const sent = lines({ fields, singleFields: ['x-api-key'] }, { isPeerTrusted, addressField: 'cf-connecting-ip' })
+    const sent = lines({ fields, singleFields: ['x-api-key'] }, { isPeerTrusted, peerFields: ['cf-connecting-ip'] })
     t.same(sent, ['Host: a.example', 'X_Tenant: kept', '_: kept', ...OURS])
   }
 })
@@ -155,14 +155,17 @@ t.test('underscored twins of fields that somebody trusts are dropped, from every
 t.test('a field that the policy itself names with an underscore is no twin', async (t) => {
   t.ok(lines({ fields: ['x_client_cert', 'k'], singleFields: ['x_client_cert'] }).includes('x_client_cert: k'))
   t.ok(
-    lines({ fields: ['x_real_ip', 'k'] }, { isPeerTrusted: true, addressField: 'x_real_ip' }).includes('x_real_ip: k'),
+    lines({ fields: ['x_real_ip', 'k'] }, { isPeerTrusted: true, peerFields: ['x_real_ip'] }).includes('x_real_ip: k'),
   )
 })
 
 t.test('a forwarding field is one that says who the client is or came through', async (t) => {
   for (const name of ['x-forwarded-for', 'x-forwarded-x', 'forwarded', 'x-real-ip', 'x-client-cert', 'cf-ip']) {
-    t.ok(isForwarding(name, 'cf-ip'), name)
+    t.ok(isForwarding(name, ['cf-ip']), name)
   }
-  for (const name of ['cf-ip', 'via', 'x-forwarded', 'forwarded-for', 'x-request-id'])
-    t.notOk(isForwarding(name, null), name)
+  for (const name of ['x-ja3-hash', 'cf-ja3-hash', 'x-ja4', 'cloudfront-viewer-ja4-fingerprint', 'x-ja4h']) {
+    t.ok(isForwarding(name, []), name)
+  }
+  for (const name of ['cf-ip', 'via', 'x-ninja4', 'x-ja3x', 'x-forwarded', 'forwarded-for', 'x-request-id'])
+    t.notOk(isForwarding(name, []), name)
 })

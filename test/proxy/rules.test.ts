@@ -1,9 +1,13 @@
 import t from 'tap'
 import { parseAddress } from '../../src/identity/address.ts'
 import type { DenyEntry, ExemptEntry, Match, Policy } from '../../src/policy/types.ts'
-import { compileRules } from '../../src/proxy/rules.ts'
+import { compileRules as compile } from '../../src/proxy/rules.ts'
 import { EVERYTHING, limitOf, policyOf } from '../fixtures/policy.ts'
 import { factsOf, type RequestLike } from './facts-of.ts'
+
+function compileRules(policy: Policy) {
+  return compile(policy, { wallMs: Date.now })
+}
 
 function matchOf(changes: Partial<Match>): Match {
   return { ...EVERYTHING, ...changes }
@@ -185,9 +189,11 @@ t.test('what the policy keys clients by may come once only', async (t) => {
   const { identity } = policyOf()
   t.same(compileRules(policyOf()).singleFields, [])
   t.same(compileRules(policyOf({ identity: { ...identity, apiKeys } })).singleFields, ['x-api-key'])
-  t.equal(compileRules(policyOf()).addressField, null)
+  t.same(compileRules(policyOf()).peerFields, [])
   const clientAddress = { kind: 'header', header: 'cf-connecting-ip' } as const
-  t.equal(compileRules(policyOf({ identity: { ...identity, clientAddress } })).addressField, 'cf-connecting-ip')
+  const clientCertificate = { header: 'x-cert', field: null, enrolment: 'controlled' } as const
+  const { peerFields } = compileRules(policyOf({ identity: { ...identity, clientAddress, clientCertificate } }))
+  t.same(peerFields, ['cf-connecting-ip', 'x-cert'])
 })
 
 t.test('while a shared store is away an instance grants its part', async (t) => {

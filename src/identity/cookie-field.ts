@@ -1,0 +1,28 @@
+/**
+ * The value of the first cookie of a name in a Cookie field (RFC 6265 section 4.2.1), as it stands; null where there is
+ * none. Of several the first counts, as in most frameworks: a browser sends the most specific one first.
+ */
+export function cookieOf(field: string, name: string): string | null {
+  for (let at = field.indexOf(name); at !== -1; at = field.indexOf(name, at + 1)) {
+    const end = at + name.length
+    if (field[end] !== '=' || !isPairStart(field, at)) continue
+    const semicolon = field.indexOf(';', end)
+    return field.slice(end + 1, semicolon === -1 ? undefined : semicolon).trim()
+  }
+  return null
+}
+
+/** A Cookie field without the cookies of some names, the rest to the byte; empty where nothing else is in it. */
+export function withoutCookies(field: string, names: ReadonlySet<string>): string {
+  const pairs = field.split(';')
+  const kept = pairs.filter((pair) => !names.has(pair.slice(0, (pair.indexOf('=') + 1 || pair.length + 1) - 1).trim()))
+  if (kept.length === pairs.length) return field
+  const rest = kept.join(';')
+  return kept[0] === pairs[0] ? rest : rest.trimStart()
+}
+
+function isPairStart(field: string, at: number): boolean {
+  let before = at - 1
+  while (before >= 0 && (field[before] === ' ' || field[before] === '\t')) before--
+  return before < 0 || field[before] === ';'
+}
