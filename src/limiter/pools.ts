@@ -100,17 +100,18 @@ function scaleRate(rate: Rate, num: number, den: number): Rate {
 }
 
 /**
- * A rate in whole numbers small enough for the bucket's arithmetic to be exact (every product below 2^53): in lowest terms,
- * and where that is not enough rounded down by less than a millionth.
+ * A rate in whole numbers small enough for the bucket's arithmetic to be exact (every product below 2^53): in lowest terms, and
+ * where that is not enough rounded down by less than a hundred-thousandth.
  */
 function normal(tokens: number, seconds: number): Rate {
-  const divisor = commonDivisor(tokens, seconds)
-  const lowest = { tokens: tokens / divisor, seconds: seconds / divisor }
-  if (lowest.tokens * lowest.seconds < MAX_CAPACITY && Number.isSafeInteger(tokens)) return lowest
+  if (Number.isSafeInteger(tokens) && Number.isSafeInteger(seconds)) {
+    const divisor = commonDivisor(tokens, seconds)
+    const lowest = { tokens: tokens / divisor, seconds: seconds / divisor }
+    if (lowest.tokens * lowest.seconds < MAX_CAPACITY) return lowest
+  }
   const perSecond = tokens / seconds
-  return perSecond >= 1e6
-    ? { tokens: Math.floor(perSecond), seconds: 1 }
-    : { tokens: Math.floor(perSecond * 1e6), seconds: 1e6 }
+  const rounded = Math.floor(Math.sqrt(MAX_CAPACITY / perSecond))
+  return { tokens: Math.floor(perSecond * rounded), seconds: rounded }
 }
 
 function commonDivisor(a: number, b: number): number {
