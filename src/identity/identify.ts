@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import type { IdentityPolicy } from '../policy/types.ts'
 import type { Address } from './address.ts'
 import { compileCredential } from './credential.ts'
-import { compileDeviceCookie, type DeviceCookie, isOverHttps } from './device-cookie.ts'
+import { type BorneMark, compileDeviceCookie, type DeviceCookie, isOverHttps } from './device-cookie.ts'
 import type { MarkProblem } from './device-mark.ts'
 import type { Evidence, Pseudonym } from './evidence.ts'
 import { languageTags } from './header-class.ts'
@@ -17,10 +17,13 @@ import { tagOf } from './pseudonym.ts'
 export type Identify = {
   network(address: Address): Network
   /** `isPeerTrusted`: whether what the peer says of the client is believed. `wallMs`: milliseconds since the epoch. */
-  evidence(network: Network, headers: IncomingHttpHeaders, isPeerTrusted: boolean, wallMs: number): Evidence
+  evidence(network: Network, headers: IncomingHttpHeaders, isPeerTrusted: boolean, wallMs: number): RequestEvidence
   /** Null where devices get no mark. */
   readonly deviceCookie: DeviceCookie | null
 }
+
+/** The mark itself goes with the evidence, for it may have to be signed anew. */
+export type RequestEvidence = Evidence & { readonly borne: BorneMark | null }
 
 export type IdentifyOptions = {
   /** Fetches the keys of issuers that have an address for them. */
@@ -73,12 +76,17 @@ export function compileIdentify(policy: IdentityPolicy, keyring: Keyring, option
     return { id, tag: tagOf(id) }
   }
 
-  function evidence(from: Network, headers: IncomingHttpHeaders, isPeerTrusted: boolean, wallMs: number): Evidence {
+  function evidence(
+    from: Network,
+    headers: IncomingHttpHeaders,
+    isPeerTrusted: boolean,
+    wallMs: number,
+  ): RequestEvidence {
     const { principal, claims } = readCredential(headers, isPeerTrusted, wallMs)
     const { classId, isNameless, token } = claimedBy(from, headers, claims)
     const borne = deviceCookie?.read(headers, isOverHttps(headers, isPeerTrusted), wallMs) ?? null
     const device = borne && deviceCookie!.device(borne, from)
-    return { network: from, principal, device, token, classId, isNameless }
+    return { network: from, principal, device, token, classId, isNameless, borne }
   }
 
   return { network, evidence, deviceCookie }

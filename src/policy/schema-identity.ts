@@ -28,9 +28,7 @@ const network = z
 
 const deviceCookie = z
   .strictObject({
-    enabled: unbuilt(
-      flag().prefault(false).describe('Whether devices get a signed cookie of their own. Not supported yet.'),
-    ),
+    enabled: flag().prefault(true).describe('Whether devices get a signed cookie of their own.'),
     max_age: duration(3_600_000).prefault('7d').describe('How long the cookie lasts after it was last signed.'),
     same_site: choice(['lax', 'strict', 'none'])
       .prefault('lax')

@@ -1,5 +1,6 @@
 import type { Facts } from '../http/facts.ts'
 import { isHopByHop, nominatedFields } from '../http/hop-by-hop.ts'
+import { withoutCookies } from '../identity/cookie-field.ts'
 
 export type RequestFieldsOptions = {
   /** The address of the peer on the connection, or undefined where it has gone. */
@@ -7,6 +8,8 @@ export type RequestFieldsOptions = {
   readonly isPeerTrusted: boolean
   /** Fields (lower case) in which trusted peers speak of the client, besides the standard ones. */
   readonly peerFields: readonly string[]
+  /** Where a device's mark may stand, which is ours alone; null where there are none. */
+  readonly deviceCookie: { readonly names: ReadonlySet<string>; readonly tokenHeader: string } | null
   readonly host: string
   readonly requestId: string
   /** This proxy's name in Via. */
@@ -36,6 +39,7 @@ const TWINNED = new Set([...FORWARDING, ...REPLACED, 'content-length', 'transfer
  */
 export function requestFields(facts: Facts, options: RequestFieldsOptions): string[] {
   const { rawHeaders, names, headers, singleFields } = facts
+  const { deviceCookie } = options
   const nominated = nominatedFields(headers.connection)
   const fields: string[] = ['Host', options.host]
   for (let i = 0; i < names.length; i++) {
@@ -45,7 +49,10 @@ export function requestFields(facts: Facts, options: RequestFieldsOptions): stri
     // Who was counted goes on with the request, whatever Connection says.
     if (nominated?.has(name) && !singleFields.includes(name) && !isForwarding(name, options.peerFields)) continue
     if (name.includes('_') && isTwin(name, singleFields, options.peerFields)) continue
-    fields.push(rawHeaders[2 * i]!, rawHeaders[2 * i + 1]!)
+    if (name === deviceCookie?.tokenHeader) continue
+    const value = rawHeaders[2 * i + 1]!
+    const kept = name === 'cookie' && deviceCookie !== null ? withoutCookies(value, deviceCookie.names) : value
+    if (kept !== '' || value === '') fields.push(rawHeaders[2 * i]!, kept)
   }
   const trusted = options.isPeerTrusted ? headers : {}
   const peer = options.peer ?? 'unknown'

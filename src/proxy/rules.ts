@@ -7,6 +7,7 @@ import { createKeyring } from '../identity/keyring.ts'
 import { type LimitPlan, planLimit } from '../limiter/plan.ts'
 import { compileMatch, isEmptyMatch } from '../policy/match.ts'
 import type { DenyEntry, ExemptEntry, IdentityPolicy, Policy } from '../policy/types.ts'
+import { compileDeviceAnswer } from './device-cookie-answer.ts'
 
 /** What the policy says of one request before anybody is counted. */
 export type Ruling =
@@ -33,6 +34,8 @@ export function compileRules(policy: Policy, options: RulesOptions) {
   const exempt = compileEntries(policy.exempt, 'strict', options.wallMs)
   const matchLimits = compileMatch(plans, 'folded')
   const routes = routeNames(policy)
+  const identify = compileIdentify(policy.identity, createKeyring(policy.identity.secrets), options)
+  const { deviceCookie } = identify
 
   function routeOf(name: string | undefined): string {
     if (name === undefined) return 'default'
@@ -62,7 +65,9 @@ export function compileRules(policy: Policy, options: RulesOptions) {
     /** Every value that the route label can take. */
     routes: [...routes, 'default', 'other'],
     clientAddress: compileClientAddress(policy.identity.trustedProxies, policy.identity.clientAddress),
-    identify: compileIdentify(policy.identity, createKeyring(policy.identity.secrets), options),
+    identify,
+    /** Null where devices get no mark. */
+    deviceAnswer: deviceCookie && compileDeviceAnswer(deviceCookie, policy.identity.deviceCookie, options.wallMs),
     cors: compileCors(policy.refuse.cors.origins),
     peerFields: peerFields(policy.identity),
     /** Fields that a client may send once only, so that what is keyed is what is forwarded. */

@@ -28,6 +28,7 @@ import {
   standInResponse,
   whenAnswered,
 } from './connection.ts'
+import { addMark, type MarkRequest } from './device-cookie-answer.ts'
 import { createForwarder, type ForwardFailure } from './forward.ts'
 import { refusalAnswer } from './limited-answer.ts'
 import { countRequest, logRequest } from './observe.ts'
@@ -75,6 +76,8 @@ type Exchange = {
   facts: Facts | null
   route: string
   identity: Identity | null
+  /** What the device's mark depends on; null where it gets none with its answer. */
+  mark: MarkRequest | null
   decision: Decision | null
   decisionUs: number
   /** What it comes to if nothing goes wrong from here on; null while that is open. */
@@ -137,6 +140,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     const network = identify.network(client.address)
     const decidingUs = clock.nowUs()
     const evidence = identify.evidence(network, facts.headers, client.isPeerTrusted, wallMs())
+    exchange.mark = { ...client, evidence, headers: facts.headers }
     exchange.identity = membership.stand(evidence, decidingUs, wallMs())
     const decision = limiter.decide(exchange.identity, ruling.plans, policy.mode)
     if (!(decision instanceof Promise)) return conclude(exchange, client, decision, decidingUs)
@@ -175,11 +179,12 @@ export function createProxy(options: ProxyOptions): Proxy {
         peer: request.socket.remoteAddress,
         isPeerTrusted: client.isPeerTrusted,
         peerFields: rules.peerFields,
+        deviceCookie: rules.identify.deviceCookie,
         host: upstream.preserveHost && facts.authority !== '' ? facts.authority : upstreamHost,
         requestId: exchange.requestId,
         via,
       }),
-      onAnswer: (_: number, fields: string[]) => answerFields(exchange, fields),
+      onAnswer: (status: number, fields: string[]) => answerFields(exchange, status, fields),
       onFailure: (failure: ForwardFailure) => failed(exchange, failure),
     }
     if (tunnel !== null) {
@@ -192,15 +197,21 @@ export function createProxy(options: ProxyOptions): Proxy {
     forwarder.forward({ ...hop, hasBody: facts.hasBody })
   }
 
-  function answerFields(exchange: Exchange, fields: string[]): string[] {
+  function answerFields(exchange: Exchange, status: number, fields: string[]): string[] {
     exchange.upstreamUs = clock.nowUs() - exchange.sentUs
     const { decision, rules } = exchange
     const { method, headers } = exchange.facts!
     const rate = decision && rateFields(decision, rules.policy.refuse.legacyHeaders, wallMs(), null)
-    const answered = rate ? addRateFields(fields, rate, method, headers.authorization !== undefined) : fields
+    const mark = markOf(exchange)
+    const marked = mark === null ? fields : addMark(fields, mark, { method, status })
+    const answered = rate ? addRateFields(marked, rate, method, headers.authorization !== undefined) : marked
     answered.push('Via', `1.1 ${via}`)
     endWith(exchange)
     return answered
+  }
+
+  function markOf({ mark, identity, rules }: Exchange): readonly [string, string] | null {
+    return mark && (rules.deviceAnswer?.field(mark, identity?.conduct?.grade ?? null) ?? null)
   }
 
   function failed(exchange: Exchange, failure: ForwardFailure): void {
@@ -227,7 +238,9 @@ export function createProxy(options: ProxyOptions): Proxy {
     const close = tunnel !== null || facts === null || isBodyTooLong(facts) || ending.has(request.socket)
     if (close && tunnel === null) closeAfter(request.socket)
     endWith(exchange)
-    sendOwnAnswer(response, answer, { method, requestId, cors: rules.cors(request.headers.origin), close })
+    const mark = markOf(exchange)
+    const marked = mark === null ? answer : { ...answer, fields: [...(answer.fields ?? []), ...mark] }
+    sendOwnAnswer(response, marked, { method, requestId, cors: rules.cors(request.headers.origin), close })
   }
 
   /** Answers a request whose body turns out to be malformed, or too slow; its end cancels what went upstream of it. */
@@ -313,6 +326,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       facts: null,
       route: 'default',
       identity: null,
+      mark: null,
       decision: null,
       decisionUs: 0,
       outcome: null,

@@ -51,7 +51,7 @@ t.test('no file at all limits each device to 600 a minute and a burst of 120', a
             { prefix: 48, factor: 4 },
           ],
         },
-        deviceCookie: { enabled: false, maxAge: 7 * 86_400_000, sameSite: 'lax', tokenHeader: 'device-token' },
+        deviceCookie: { enabled: true, maxAge: 7 * 86_400_000, sameSite: 'lax', tokenHeader: 'device-token' },
         jwt: [],
         apiKeys: null,
         clientCertificate: null,
@@ -147,7 +147,7 @@ t.test('everything that can be written is read, in its units', async (t) => {
       admission: { maxDevices: 2000, burst: 10, rate: { tokens: 5, seconds: 60 }, idle: 600_000 },
       // The default parent that is no wider than a network is none.
       network: { ipv4: 24, ipv6: 56, ipv6Parents: [{ prefix: 48, factor: 4 }] },
-      deviceCookie: { enabled: false, maxAge: 86_400_000, sameSite: 'strict', tokenHeader: 'x-device' },
+      deviceCookie: { enabled: true, maxAge: 86_400_000, sameSite: 'strict', tokenHeader: 'x-device' },
       jwt: [
         {
           issuer: 'https://idp.example',

@@ -6,6 +6,7 @@ const OPTIONS: RequestFieldsOptions = {
   peer: '198.51.100.7',
   isPeerTrusted: false,
   peerFields: [],
+  deviceCookie: null,
   host: 'a.example',
   requestId: 'id-1',
   via: 'sluice-1',

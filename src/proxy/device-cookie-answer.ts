@@ -1,0 +1,98 @@
+import { randomBytes } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { type DeviceCookie, homeOf, isOverHttps } from '../identity/device-cookie.ts'
+import type { DeviceMark } from '../identity/device-mark.ts'
+import type { RequestEvidence } from '../identity/identify.ts'
+import type { DeviceCookiePolicy } from '../policy/types.ts'
+
+export type DeviceAnswer = {
+  /**
+   * The field that gives a device its mark with the answer, name and value; null where it needs none. `grade`: what it has
+   * earned on this network, 0 to 3; null where nobody has looked.
+   */
+  field(request: MarkRequest, grade: number | null): readonly [string, string] | null
+}
+
+/** What a mark depends on. */
+export type MarkRequest = {
+  readonly evidence: RequestEvidence
+  readonly headers: IncomingHttpHeaders
+  readonly isPeerTrusted: boolean
+}
+
+const DAY = 86_400_000
+
+/**
+ * Compiles which mark goes with an answer: a new one for who bears none that is valid, one signed anew when its grade
+ * changes or it is a day old (half its life, if that is shorter), else none. A controlled principal needs none.
+ */
+export function compileDeviceAnswer(
+  deviceCookie: DeviceCookie,
+  policy: DeviceCookiePolicy,
+  wallMs: () => number,
+): DeviceAnswer {
+  const renewAfter = Math.min(DAY, policy.maxAge / 2)
+  const sameSite = policy.sameSite[0]!.toUpperCase() + policy.sameSite.slice(1)
+  const attributes = `; Max-Age=${Math.floor(policy.maxAge / 1000)}; Path=/; HttpOnly; SameSite=${sameSite}`
+
+  function next({ network, borne }: RequestEvidence, earned: number | null): DeviceMark | null {
+    const nowMs = wallMs()
+    const home = homeOf(network)
+    if (borne === null) {
+      return { device: randomBytes(12).toString('base64url'), issuedMs: nowMs, signedMs: nowMs, grade: 0, home }
+    }
+    const { mark } = borne
+    const grade = earned ?? mark.grade
+    // Away from home a mark keeps what it says of its own network, until it has earned as much here.
+    const isAway = mark.home !== home && (earned === null || grade === 0 || grade < mark.grade)
+    const isChanged = !isAway && (grade !== mark.grade || mark.home !== home)
+    if (!isChanged && nowMs - mark.signedMs < renewAfter) return null
+    return isAway ? { ...mark, signedMs: nowMs } : { ...mark, signedMs: nowMs, grade, home }
+  }
+
+  return {
+    field({ evidence, headers, isPeerTrusted }, grade) {
+      const { principal, borne } = evidence
+      if (principal?.enrolment === 'controlled') return null
+      const mark = next(evidence, grade)
+      if (mark === null) return null
+      const text = deviceCookie.marks.sign(mark)
+      // An app without cookies asks by `?1`, and gets the next one where it sends the last.
+      if (borne === null ? headers[policy.tokenHeader] === '?1' : borne.via === 'header')
+        return [policy.tokenHeader, text]
+      const isHttps = isOverHttps(headers, isPeerTrusted)
+      return ['Set-Cookie', `${deviceCookie.name(isHttps)}=${text}${attributes}${isHttps ? '; Secure' : ''}`]
+    },
+  }
+}
+
+const UNSAFE = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
+
+/**
+ * Adds a mark to an upstream's answer (names and values in turn), where no shared cache can keep it: one cached mark would
+ * make one device of all visitors. Where the upstream says nothing of caching, this one answer becomes private.
+ */
+export function addMark(
+  fields: string[],
+  field: readonly [string, string],
+  { method, status }: { readonly method: string; readonly status: number },
+): string[] {
+  // What a 304 bears, a cache writes into the answer that it keeps (RFC 9111 section 4.3.4).
+  if (status === 304 || status < 200) return fields
+  let control: string | null = null
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!.toLowerCase()
+    if (name === 'cache-control') control = control === null ? fields[i + 1]! : `${control},${fields[i + 1]!}`
+    // Instructions for a CDN alone, which come before Cache-Control (RFC 9213).
+    else if (CDN_CONTROL.test(name)) return fields
+  }
+  if (control === null) {
+    if (UNSAFE.has(method)) return [...fields, ...field]
+    return [...fields, 'Cache-Control', 'private', ...field]
+  }
+  const isPrivate = /(?:^|[\s,])(?:private(?!\s*=)|no-store)(?:[\s,]|$)/i.test(control)
+  const isPublic = /(?:^|[\s,])(?:public|s-maxage)(?:[\s,=]|$)/i.test(control)
+  return isPrivate || (UNSAFE.has(method) && !isPublic) ? [...fields, ...field] : fields
+}
+
+const CDN_CONTROL = /(?:^|-)(?:cdn-cache-control|surrogate-control|edge-control|x-accel-expires)$/
