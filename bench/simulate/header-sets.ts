@@ -1,17 +1,25 @@
 import { HeaderGenerator } from 'header-generator'
-import UserAgent from 'user-agents'
+import UserAgent, { type Filter } from 'user-agents'
 import type { Field } from './message.ts'
 import { drawWith, type Random } from './random.ts'
 
 /** The header fields with which one browser asks for a document. */
 export type HeaderSet = readonly Field[]
 
-const LOCALES = ['en-US', 'en-GB', 'de-DE', 'fr-FR', 'es-ES', 'it-IT', 'nl-NL', 'pl-PL', 'pt-BR', 'tr-TR']
+const generator = new HeaderGenerator({ httpVersion: '1' })
+const agents = byWeight()
+const phones = byWeight({ deviceCategory: 'mobile' } as Filter)
+
+/** Of an API whose users are mostly of one country. */
+const LOCALES = ['de-DE', 'en-US', 'en-GB', 'fr-FR', 'es-ES', 'it-IT', 'nl-NL', 'pl-PL', 'pt-BR', 'tr-TR']
+
+const AT_HOME = 0.8
+const MONOLINGUAL = 0.8
 
 export type HeaderSets = {
   /** A desktop of a managed fleet, one language: current versions of few browsers. */
   managed(): HeaderSet
-  /** A desktop or a phone at home, in one of many languages, half of them with a second one. */
+  /** A desktop or a phone at home: current versions, languages of any user. */
   home(): HeaderSet
   /** A phone, among far more versions than a desktop has. */
   phone(): HeaderSet
@@ -26,20 +34,16 @@ export type HeaderSets = {
  * User-Agents of user-agents. What is drawn depends on the stream alone.
  */
 export function createHeaderSets(random: Random): HeaderSets {
-  const generator = new HeaderGenerator({ httpVersion: '1' })
-  const agents = drawWith(random, () => new UserAgent())
-  const phones = drawWith(random, () => new UserAgent({ deviceCategory: 'mobile' } as never))
-
   function generate(devices: ('desktop' | 'mobile')[], locales: string[]): HeaderSet {
     const headers = drawWith(random, () => generator.getHeaders({ devices, locales }))
     return Object.entries(headers)
   }
 
   function languages(): string {
-    const first = random.pick(LOCALES)
-    const second = random.pick(LOCALES)
+    const first = random.next() < AT_HOME ? LOCALES[0]! : random.pick(LOCALES)
     const own = `${first},${first.slice(0, 2)};q=0.9`
-    return random.next() < 0.5 || first === second ? own : `${own},${second};q=0.8`
+    const second = random.pick(LOCALES)
+    return random.next() < MONOLINGUAL || first === second ? own : `${own},${second};q=0.8`
   }
 
   return {
@@ -49,7 +53,7 @@ export function createHeaderSets(random: Random): HeaderSets {
       return withField(generate([device], ['en-US']), 'Accept-Language', languages())
     },
     phone() {
-      const agent = drawWith(random, () => phones.random().toString())
+      const agent = phones(random)
       const apple = /iPhone|iPad/.test(agent)
       return [
         ['User-Agent', agent],
@@ -61,8 +65,30 @@ export function createHeaderSets(random: Random): HeaderSets {
         ['Accept-Language', languages()],
       ]
     },
-    userAgent: () => drawWith(random, () => agents.random().toString()),
+    userAgent: () => agents(random),
     languages,
+  }
+}
+
+/** Draws User-Agents by their shares. The package's own draw copies a whole record each time, and attackers draw 40,000. */
+function byWeight(filter?: Filter): (random: Random) => string {
+  const agents = UserAgent.top(undefined, filter)
+  const sums: number[] = []
+  let sum = 0
+  for (const { weight } of agents) {
+    sum += weight
+    sums.push(sum)
+  }
+  return (random) => {
+    const drawn = random.next() * sum
+    let low = 0
+    let high = sums.length - 1
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (sums[middle]! > drawn) high = middle
+      else low = middle + 1
+    }
+    return agents[low]!.userAgent
   }
 }
 

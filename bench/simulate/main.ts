@@ -1,21 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import { optionsOf, USAGE } from './options.ts'
 import { markdownOf, missesOf, type Report, reportOf, summaryOf } from './report.ts'
 import { run } from './run.ts'
-import { STATES, type State } from './schedule.ts'
-import { STRATEGIES, type Strategy } from './strategies.ts'
-
-const USAGE = `usage: npm run simulate -- [--seed N] [--strategy S2] [--state ${STATES.join('|')}] [--json] [--write]
-Left out, strategy and state mean all of them; both may be given more than once. --write adds a page to bench/results/.
-`
-
-type Options = {
-  readonly seed: number
-  readonly strategies: readonly Strategy[]
-  readonly states: readonly State[]
-  readonly isJson: boolean
-  readonly isWritten: boolean
-}
+import type { Strategy } from './strategies.ts'
 
 /** Drives the real proxy through the attacks of the identity design, and says whether its targets hold: exit code 1 where not. */
 async function main(): Promise<void> {
@@ -28,13 +15,17 @@ async function main(): Promise<void> {
   const { seed, strategies, states, isJson, isWritten } = options
   const reports: Report[] = []
   for (const state of states) {
-    for (const strategy of strategies) {
-      const report = reportOf(await run({ seed, strategy, state }))
-      reports.push(report)
-      const { requests, cpuSeconds } = report
-      if (!isJson) process.stdout.write(`${markdownOf(report)}\n`)
+    for (const together of groupsOf(strategies)) {
+      const result = await run({ seed, strategies: together, state })
+      const { requests, cpuSeconds } = result
+      const ids = together.map(({ id }) => id).join(' ')
       const speed = `${requests} requests in ${cpuSeconds.toFixed(1)} CPU seconds`
-      process.stderr.write(`${strategy.id} ${state}: ${speed}, ${Math.round(requests / cpuSeconds)} per second\n`)
+      process.stderr.write(`${ids} ${state}: ${speed}, ${Math.round(requests / cpuSeconds)} per second\n`)
+      for (const strategy of together) {
+        const report = reportOf(result, strategy)
+        reports.push(report)
+        if (!isJson) process.stdout.write(`${markdownOf(report)}\n`)
+      }
     }
   }
   if (isJson) process.stdout.write(`${JSON.stringify(reports, null, 2)}\n`)
@@ -65,42 +56,21 @@ function writePage(seed: number, reports: readonly Report[]): void {
   process.stderr.write(`written: ${file}\n`)
 }
 
-/** What the arguments ask for, or what is wrong with them. */
-function optionsOf(args: readonly string[]): Options | string {
-  let values: ReturnType<typeof read>['values']
-  try {
-    values = read(args).values
-  } catch (cause) {
-    return (cause as Error).message
+/**
+ * Strategies that share a run, because they share no network: those that attack from addresses of their own; and of those inside
+ * an honest one, one for each network.
+ */
+function groupsOf(strategies: readonly Strategy[]): Strategy[][] {
+  const groups: Strategy[][] = []
+  for (const strategy of strategies) {
+    const isOutside = strategy.inside === null
+    const group = groups.find((others) =>
+      others.every(({ inside }) => (isOutside ? inside === null : inside !== null && inside !== strategy.inside)),
+    )
+    if (group === undefined) groups.push([strategy])
+    else group.push(strategy)
   }
-  const { seed = '5', strategy, state, json = false, write = false } = values
-  if (!/^\d{1,9}$/.test(seed)) return `'${seed}' is not a seed; write a whole number`
-  const wrongStrategy = strategy?.find((id) => !STRATEGIES.some((known) => known.id === id))
-  if (wrongStrategy !== undefined) {
-    return `'${wrongStrategy}' is not a strategy; write one of ${STRATEGIES.map(({ id }) => id).join(' ')}`
-  }
-  const wrongState = state?.find((name) => !STATES.includes(name as State))
-  if (wrongState !== undefined) return `'${wrongState}' is not a state; write one of ${STATES.join(' ')}`
-  return {
-    seed: Number(seed),
-    strategies: STRATEGIES.filter(({ id }) => strategy === undefined || strategy.includes(id)),
-    states: STATES.filter((name) => state === undefined || state.includes(name)),
-    isJson: json,
-    isWritten: write,
-  }
-}
-
-function read(args: readonly string[]) {
-  return parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: 'string' },
-      strategy: { type: 'string', multiple: true },
-      state: { type: 'string', multiple: true },
-      json: { type: 'boolean' },
-      write: { type: 'boolean' },
-    },
-  })
+  return groups
 }
 
 await main()

@@ -1,5 +1,6 @@
 import { boundOf } from './bounds.ts'
 import type { RunResult } from './run.ts'
+import type { Strategy } from './strategies.ts'
 import { LIMITERS, type Tally } from './tally.ts'
 import { shareOf, type Verdict, verdictsOf } from './verdicts.ts'
 
@@ -36,8 +37,8 @@ const GROUPS = {
 } as const
 type Group = keyof typeof GROUPS
 
-export function reportOf(result: RunResult): Report {
-  const { strategy, state, seed, requests, cpuSeconds, tally, times, sizes } = result
+export function reportOf(result: RunResult, strategy: Strategy): Report {
+  const { state, seed, requests, cpuSeconds, tally, times, sizes } = result
   const neighbours = strategy.inside === null ? 0 : strategy.inside === 'office' ? sizes.office : sizes.perCarrier
   return {
     strategy: strategy.id,
@@ -46,19 +47,18 @@ export function reportOf(result: RunResult): Report {
     seed,
     requests,
     cpuSeconds,
-    attackSent: tally.get('attack').sent,
+    attackSent: tally.get(strategy.id).sent,
     bound: boundOf(strategy.id, times, neighbours),
-    limiters: LIMITERS.map((name, i) => limiterReport(name, i, tally)),
-    verdicts: verdictsOf(result),
+    limiters: LIMITERS.map((name, i) => limiterReport(name, i, strategy.id, tally)),
+    verdicts: verdictsOf(result, strategy),
   }
 }
 
-function limiterReport(name: string, limiter: number, tally: Tally): LimiterReport {
-  const attack = tally.get('attack')
+function limiterReport(name: string, limiter: number, id: string, tally: Tally): LimiterReport {
+  const attack = tally.get(id)
   const refused = {} as Record<Group, number | null>
   for (const [group, label] of Object.entries(GROUPS) as [Group, string][]) {
-    const counts = tally.get(label)
-    refused[group] = counts.sent === 0 ? null : shareOf(counts, limiter)
+    refused[group] = shareOf(tally.get(label), limiter)
   }
   return {
     name,
@@ -141,7 +141,7 @@ export function missesOf(reports: readonly Report[]): string {
 }
 
 function verdictText({ target, measured, atMost, unit, holds }: Verdict): string {
-  const show = (value: number) => (unit === 'share' ? percent(value) : String(Math.floor(value)))
+  const show = (value: number | null) => (unit === 'share' ? percent(value) : String(Math.floor(value ?? 0)))
   return `${holds ? 'holds' : '**MISSED**'}: ${target}: ${show(measured)}, at most ${show(atMost)}`
 }
 

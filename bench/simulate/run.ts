@@ -21,17 +21,17 @@ import { createTally, type Tally } from './tally.ts'
 
 export type RunOptions = {
   readonly seed: number
-  readonly strategy: Strategy
+  /** They attack at the same time, each from where it is: who shares no network with another does not notice it. */
+  readonly strategies: readonly Strategy[]
   readonly state: State
   /** Fewer devices and a shorter run, for tests. */
   readonly sizes?: Sizes
   readonly times?: Times
 }
 
-/** What came of one run. Labels: see `labelsOf`; the attack's is `attack`. */
+/** What came of one run. Labels: see `labelsOf`. */
 export type RunResult = {
   readonly seed: number
-  readonly strategy: Strategy
   readonly state: State
   readonly sizes: Sizes
   readonly times: Times
@@ -43,18 +43,16 @@ export type RunResult = {
 
 const MAX_BATCH = 40
 
-/** Runs one strategy in one state against the proxy and the baselines, which see the same requests at the same times. */
+/** Runs strategies in one state against the proxy and the baselines, which see the same requests at the same times. */
 export async function run(options: RunOptions): Promise<RunResult> {
-  const { seed, strategy, state, sizes = SIZES, times = TIMES } = options
+  const { seed, strategies, state, sizes = SIZES, times = TIMES } = options
   const cpu = process.cpuUsage()
   const population = createPopulation(
     createRandom(seed, 'population'),
     createHeaderSets(createRandom(seed, 'header sets')),
     sizes,
   )
-  const random = createRandom(seed, `attack ${strategy.id}`)
-  const address = population.networks.find(({ name }) => name === strategy.inside)?.address ?? '192.0.2.250'
-  const attack = strategy.start({ random, sets: createHeaderSets(createRandom(seed, strategy.id)), address })
+  const attacks = strategies.map((strategy) => startAttack(strategy, population, seed))
   const baselines = BASELINES.map((name) => createBaseline(name, LIMIT))
   const tally = createTally()
   const proxyRandom = createRandom(seed, 'proxy')
@@ -68,29 +66,29 @@ export async function run(options: RunOptions): Promise<RunResult> {
   }
 
   const before = visitsBefore(state, population, seed)
-  const isStockpiledBefore = state !== 'cold'
   let proxy = await startProxy(proxyRandom)
   try {
     if (before !== null) {
-      const stockpile = isStockpiledBefore ? preparation(attack, before.stockpile) : []
-      await play(proxy, inOrder([...before.turns, ...stockpile]))
+      const stockpiles = attacks.flatMap((attack) => preparation(attack, before.stockpile))
+      await play(proxy, inOrder([...before.turns, ...stockpiles]))
       if (state === 'restart') {
         await proxy.close()
         proxy = await startProxy(proxyRandom)
       }
     }
     const count = Math.round((times.attack.to - times.attack.from) * times.attackPerSecond)
+    const stockpile = { from: times.run.from, to: times.attack.from }
     const turns = [
       ...pageLoads(population, times.run, createRandom(seed, 'pages')),
-      ...evenly(count, times.attack, attack.message),
-      ...(isStockpiledBefore ? [] : preparation(attack, { from: times.run.from, to: times.attack.from })),
+      ...attacks.flatMap(({ id, attack }) => evenly(id, count, times.attack, attack.message)),
+      ...(state === 'cold' ? attacks.flatMap((attack) => preparation(attack, stockpile)) : []),
     ]
     await play(proxy, inOrder(turns))
   } finally {
     await proxy.close()
   }
   const { user, system } = process.cpuUsage(cpu)
-  return { seed, strategy, state, sizes, times, tally, requests, cpuSeconds: (user + system) / 1e6 }
+  return { seed, state, sizes, times, tally, requests, cpuSeconds: (user + system) / 1e6 }
 }
 
 const MINUTE = 60
@@ -111,8 +109,18 @@ function visitsBefore(state: State, population: Population, seed: number): { tur
   return { turns, stockpile: { from: -80 * MINUTE, to: -70 * MINUTE } }
 }
 
-function preparation({ prepare }: Attack, span: Span): Turn[] {
-  return prepare === undefined ? [] : evenly(STOCKPILE, span, prepare)
+type StartedAttack = { readonly id: string; readonly attack: Attack }
+
+function startAttack(strategy: Strategy, { networks }: Population, seed: number): StartedAttack {
+  const { id, inside } = strategy
+  const random = createRandom(seed, `attack ${id}`)
+  // The first 200 addresses of the network are those of S7.
+  const address = networks.find(({ name }) => name === inside)?.address ?? `192.0.2.${200 + Number(id.slice(1))}`
+  return { id, attack: strategy.start({ random, sets: createHeaderSets(createRandom(seed, id)), address }) }
+}
+
+function preparation({ id, attack }: StartedAttack, span: Span): Turn[] {
+  return attack.prepare === undefined ? [] : evenly(`preparing ${id}`, STOCKPILE, span, attack.prepare)
 }
 
 type Answered = {
@@ -172,11 +180,12 @@ function judge(
 
 /**
  * What a request counts as. `members` are requests that bore a device's cookie; `<group> members` those of the office or of
- * one carrier; `first minute: <network>`; `under attack: ...` while the attack lasts. Before second 0 nothing counts.
+ * one carrier; `first minute: <network>`; `under attack: ...` while the attack lasts;
+ * an attacker's requests as its strategy's id. Before second 0 nothing counts.
  */
-function labelsOf({ at, device }: Turn, hadCookie: boolean, { run, attack }: Times): string[] {
+function labelsOf({ at, device, sender }: Turn, hadCookie: boolean, { run, attack }: Times): string[] {
   if (at < run.from) return []
-  if (device === null) return at < attack.from ? ['preparation'] : ['attack']
+  if (device === null) return [sender]
   const { name } = device.network
   const labels = ['honest']
   const isLarge = !name.startsWith('home')

@@ -16,8 +16,14 @@ export type Times = { readonly run: Span; readonly attack: Span; readonly attack
 
 export const TIMES: Times = { run: { from: 0, to: 600 }, attack: { from: 200, to: 600 }, attackPerSecond: 100 }
 
-/** A request of an honest device, or of the attacker (`device` null); its message is made when its turn comes. */
-export type Turn = { readonly at: number; readonly device: Device | null; message(): Message }
+/** A request of an honest device, or of an attacker (`device` null); its message is made when its turn comes. */
+export type Turn = {
+  readonly at: number
+  readonly device: Device | null
+  /** `honest`, or the strategy. */
+  readonly sender: string
+  message(): Message
+}
 
 /** Requests a page takes. */
 const PAGE = 6
@@ -35,7 +41,7 @@ export function pageLoads({ devices }: Population, { from, to }: Span, random: R
       for (let i = 0; i < PAGE; i++) {
         const head = i === 0 ? device.document : i < PAGE - 1 ? device.fetch : device.last
         const at = first + (i === 0 ? 0 : (length * (i - 1 + random.next())) / (PAGE - 1) + 0.05)
-        if (at < to) turns.push({ at, device, message: () => messageOf(device, head) })
+        if (at < to) turns.push({ at, device, sender: 'honest', message: () => messageOf(device, head) })
       }
     }
   }
@@ -48,16 +54,18 @@ export function singleVisits({ devices }: Population, { from, to }: Span): Turn[
     devices.map((device) => ({
       at: from + (device.phase / EVERY) * (to - from),
       device,
+      sender: 'honest',
       message: () => messageOf(device, device.document),
     })),
   )
 }
 
 /** `count` requests that somebody other than the devices sends at an even pace. */
-export function evenly(count: number, { from, to }: Span, message: (n: number) => Message): Turn[] {
+export function evenly(sender: string, count: number, { from, to }: Span, message: (n: number) => Message): Turn[] {
   return Array.from({ length: count }, (_, n) => ({
     at: from + ((n + 0.5) / count) * (to - from),
     device: null,
+    sender,
     message: () => message(n),
   }))
 }

@@ -1,11 +1,13 @@
 import { boundOf } from './bounds.ts'
 import type { RunResult } from './run.ts'
+import type { Strategy } from './strategies.ts'
 import type { Counts } from './tally.ts'
 
 /** One target of the identity design, section 7, as it was met. Shares are between 0 and 1. */
 export type Verdict = {
   readonly target: string
-  readonly measured: number
+  /** Null where nobody sent what the target is about: then it does not hold, for nothing was shown. */
+  readonly measured: number | null
   readonly atMost: number
   readonly unit: 'requests' | 'share'
   readonly holds: boolean
@@ -15,19 +17,19 @@ const CONSTANT = ['S1', 'S7', 'S11', 'S12']
 const ROTATING = ['S2', 'S3', 'S4']
 const HONEST = { cold: 0.04, returning: 0.01, restart: 0.015 }
 
-/** What the run must hold. A target about members holds by default where nobody had a cookie: `membersSeen` tells. */
-export function verdictsOf(result: RunResult): Verdict[] {
-  const { strategy, state, tally, times, sizes } = result
+/** What a run must hold of one strategy. */
+export function verdictsOf(result: RunResult, strategy: Strategy): Verdict[] {
+  const { state, tally, times, sizes } = result
   const verdicts: Verdict[] = []
-  const attack = tally.get('attack')
+  const attack = tally.get(strategy.id)
   const passed = attack.sent - attack.refused[0]!
   const inside = strategy.inside
   const neighbours = inside === 'office' ? sizes.office : sizes.perCarrier
   const bound = boundOf(strategy.id, times, inside === null ? 0 : neighbours)
   const isConstant = CONSTANT.includes(strategy.id)
 
-  function atMost(target: string, unit: Verdict['unit'], measured: number, limit: number): void {
-    verdicts.push({ target, unit, measured, atMost: limit, holds: measured <= limit })
+  function atMost(target: string, unit: Verdict['unit'], measured: number | null, limit: number): void {
+    verdicts.push({ target, unit, measured, atMost: limit, holds: measured !== null && measured <= limit })
   }
 
   if (bound !== null) {
@@ -58,7 +60,7 @@ export function verdictsOf(result: RunResult): Verdict[] {
   return verdicts
 }
 
-/** The share of requests that the `limiter`-th refused; 0 of none. */
-export function shareOf({ sent, refused }: Counts, limiter: number): number {
-  return sent === 0 ? 0 : refused[limiter]! / sent
+/** The share of requests that the `limiter`-th refused; null of none. */
+export function shareOf({ sent, refused }: Counts, limiter: number): number | null {
+  return sent === 0 ? null : refused[limiter]! / sent
 }
