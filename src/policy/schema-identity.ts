@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { NAMED_NETWORKS, readCidr } from './address.ts'
-import { choice, duration, flag, list, oneOrMany, optional, text, unbuilt, whole } from './field.ts'
+import { choice, duration, flag, list, oneOrMany, optional, text, whole } from './field.ts'
 import { readFieldName, TOKEN } from './pattern.ts'
 import { fileName, secretText, someText } from './schema-common.ts'
 import { show } from './show.ts'
