@@ -1,8 +1,12 @@
 import t, { type Test } from 'tap'
+import { parseAddress } from '../../src/identity/address.ts'
+import { homeOf } from '../../src/identity/device-cookie.ts'
 import { createDeviceMarks } from '../../src/identity/device-mark.ts'
-import { addMark } from '../../src/proxy/device-cookie-answer.ts'
+import { compileIdentify } from '../../src/identity/identify.ts'
+import { createKeyring } from '../../src/identity/keyring.ts'
+import { addMark, compileDeviceAnswer } from '../../src/proxy/device-cookie-answer.ts'
 import { type PolicyChanges, startTestApp } from '../fixtures/app.ts'
-import { EVERYTHING, limitOf } from '../fixtures/policy.ts'
+import { EVERYTHING, limitOf, policyOf } from '../fixtures/policy.ts'
 import { ask, get, post, type RawAnswer } from '../fixtures/raw-client.ts'
 import { ok, startUpstream } from '../fixtures/upstream.ts'
 
@@ -198,3 +202,35 @@ t.test('without device cookies nothing is given and nothing taken', async (t) =>
   t.equal(upstream.seen[0]!.one('cookie'), `${NAME}=x`)
   t.equal(upstream.seen[0]!.one('device-token'), '?1')
 })
+
+t.test(
+  'a mark is signed anew where its grade has changed, and away from home only for as much as it says',
+  async (t) => {
+    const identity = { ...policyOf().identity, secrets: [SECRET] as const, deviceCookie: COOKIE }
+    const identify = compileIdentify(identity, createKeyring(identity.secrets))
+    const { marks, name } = identify.deviceCookie!
+    const { field } = compileDeviceAnswer(identify.deviceCookie!, COOKIE, () => NOW)
+    const network = (address: string) => identify.network(parseAddress(address)!)
+    const home = homeOf(network('198.51.100.7'))
+    const mark = { device: 'AAECAwQFBgcICQoL', issuedMs: NOW - 2 * DAY, signedMs: NOW - MINUTE, grade: 2, home }
+
+    /** What the mark is signed as, after a request that has earned a grade on a network; null where it stays. */
+    function next(address: string, grade: number | null) {
+      const headers = { cookie: `${name(false)}=${marks.sign(mark)}` }
+      const given = field(
+        { evidence: identify.evidence(network(address), headers, false, NOW), headers, isPeerTrusted: false },
+        grade,
+      )
+      return given && marks.read(/=([\w-]{52});/.exec(given[1])![1]!, NOW)
+    }
+
+    t.equal(next('198.51.100.7', 2), null)
+    t.equal(next('198.51.100.7', null), null)
+    t.same(next('198.51.100.7', 3), { ...mark, signedMs: NOW, grade: 3 })
+    t.same(next('198.51.100.7', 1), { ...mark, signedMs: NOW, grade: 1 })
+    const away = '203.0.113.9'
+    for (const grade of [null, 0, 1]) t.equal(next(away, grade), null)
+    for (const grade of [2, 3])
+      t.same(next(away, grade), { ...mark, signedMs: NOW, grade, home: homeOf(network(away)) })
+  },
+)
