@@ -144,8 +144,8 @@ async function openSharedStore(policy: Policy, { log, clock, random, metrics }: 
   metrics.storeUp.set(1)
   metrics.storeBreaker.set(0)
   if (policy.store.kind === 'memory') return null
-  const { url, password, keyPrefix, timeout, onError } = policy.store
-  const store = createRedisStore({ url, password, keyPrefix, connectTimeout: 1000 })
+  const { servers, password, tls, keyPrefix, timeout, onError } = policy.store
+  const store = createRedisStore({ servers, password, tls, keyPrefix, timeout, connectTimeout: 1000 })
   const guarded = guardStore(store, {
     isAway: !(await store.opened),
     timeout,

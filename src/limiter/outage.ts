@@ -27,6 +27,9 @@ export type GuardedStore = {
 const FAILURES_TO_OPEN = 5
 /** Milliseconds between probes while open, each spread by half so that instances do not knock in step. */
 const PROBE_INTERVAL = 500
+/** A timer later than this (microseconds) tells of a stall, after which replies get some more milliseconds to come in. */
+const STALL_US = 10_000
+const STALL_GRACE = 10
 
 type Waiting = { readonly deadlineUs: number; settle: ((debts: null) => void) | null }
 
@@ -110,9 +113,14 @@ export function guardStore(
   function armTimer(nowUs: number): void {
     const first = waiting[0]
     if (first === undefined || timer !== undefined) return
-    // After a stall of our own loop timers come before replies that are already here: those are read first.
     const delay = Math.max(1, Math.ceil((first.deadlineUs - nowUs) / 1000))
-    timer = setTimeout(() => setImmediate(expire), delay)
+    timer = setTimeout(due, delay, nowUs + delay * 1000)
+  }
+
+  /** After a stall of our own loop timers come before replies that are here, and before calls that are not even sent. */
+  function due(atUs: number): void {
+    if (clock.nowUs() - atUs > STALL_US) timer = setTimeout(() => setImmediate(expire), STALL_GRACE)
+    else setImmediate(expire)
   }
 
   function call(debits: readonly Debit[]): Promise<readonly number[] | null> {
