@@ -3,6 +3,7 @@ import { type AddressInfo, isIPv6 } from 'node:net'
 import { createAdminServer } from './admin/server.ts'
 import { type Clock, monotonicClock } from './clock.ts'
 import { SluiceError } from './errors.ts'
+import { createLeases } from './limiter/leases.ts'
 import { createLimiter } from './limiter/limiter.ts'
 import { guardStore } from './limiter/outage.ts'
 import type { Logger } from './log.ts'
@@ -43,7 +44,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   const shared = await openSharedStore(policy, { log, clock, random, metrics })
   const limiter = createLimiter({
     local,
-    shared: shared?.guarded ?? null,
+    shared: shared?.leases ?? null,
     onFallback: (action) => metrics.storeFallbacks.inc({ action }),
   })
   const proxy = createProxy({ policy, limiter, metrics, log, clock, random })
@@ -67,6 +68,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     if (ignored.length > 0) log.warn({ keys: ignored }, 'these keys are read at the start only: restart to change them')
     const next = { ...read, identity: { ...read.identity, secrets: policy.identity.secrets } }
     proxy.use(next)
+    shared?.renew(next)
     drain = next.server
     showPolicy(metrics, next, proxy.routes())
     metrics.reloads.inc({ result: 'success' })
@@ -164,13 +166,34 @@ async function openSharedStore(policy: Policy, { log, clock, random, metrics }: 
       },
     },
   })
+  let exact = exactNames(policy)
+  const leases = createLeases({
+    guard: guarded,
+    giveBack: store.giveBack,
+    clock,
+    timeout,
+    isExact: (bucketName) => exact.has(bucketName.split('+')[0]!),
+    onTokens: (result, tokens) => metrics.leasedTokens.inc({ result }, tokens),
+  })
   return {
-    guarded,
+    leases,
+    /** Another policy is in force: what was leased or known under the last one ends. */
+    renew(next: Policy) {
+      exact = exactNames(next)
+      leases.renew()
+    },
     async close() {
+      const returned = leases.close()
       guarded.close()
+      await Promise.race([returned, new Promise((resolve) => setTimeout(resolve, timeout).unref())])
       await store.close()
     },
   }
+}
+
+/** The limits whose every request asks the store. */
+function exactNames(policy: Policy): ReadonlySet<string> {
+  return new Set(policy.limits.filter(({ lease }) => lease === 'off').map(({ name }) => name))
 }
 
 function showPolicy(metrics: Metrics, policy: Policy, routes: readonly string[]): void {

@@ -15,9 +15,10 @@ export type GuardedStore = {
    * Charges through the store. Null at once while the breaker is open, and after `close`: nobody waits for a store
    * known to be away.
    * Otherwise resolves with the debts, or null when the store failed or did not answer in time; it never rejects.
-   * A reply after its deadline is ignored: the store may have charged, the client was decided without it.
+   * A reply after its deadline is ignored: the store may have charged, the client was decided without it. `deadlineUs` is an
+   * earlier one, of a request that has waited already.
    */
-  charge(debits: readonly Debit[]): Promise<readonly number[] | null> | null
+  charge(debits: readonly Debit[], deadlineUs?: number): Promise<readonly number[] | null> | null
   readonly isOpen: boolean
   /** Decides those who wait without the store, and leaves no timer. */
   close(): void
@@ -50,7 +51,7 @@ export function guardStore(
   let open = false
   let closed = false
   let probe: NodeJS.Timeout | undefined
-  // Every call has the same timeout, so deadlines fall due in order: one timer serves the whole queue.
+  // In the order of their deadlines, so that one timer serves the whole queue.
   let waiting: Waiting[] = []
   let timer: NodeJS.Timeout | undefined
 
@@ -123,11 +124,20 @@ export function guardStore(
     else setImmediate(expire)
   }
 
-  function call(debits: readonly Debit[]): Promise<readonly number[] | null> {
+  function queue(entry: Waiting): void {
+    let at = waiting.length
+    while (at > 0 && waiting[at - 1]!.deadlineUs > entry.deadlineUs) at--
+    waiting.splice(at, 0, entry)
+    if (at > 0) return
+    clearTimeout(timer)
+    timer = undefined
+  }
+
+  function call(debits: readonly Debit[], deadlineUs?: number): Promise<readonly number[] | null> {
     return new Promise((resolve) => {
       const sentUs = clock.nowUs()
       const entry: Waiting = {
-        deadlineUs: sentUs + timeout * 1000,
+        deadlineUs: deadlineUs ?? sentUs + timeout * 1000,
         settle: () => {
           entry.settle = null
           resolve(null)
@@ -135,7 +145,7 @@ export function guardStore(
           events.called('timeout', clock.nowUs() - sentUs)
         },
       }
-      waiting.push(entry)
+      queue(entry)
       armTimer(sentUs)
       store.charge(debits).then(
         (debts) => {
@@ -159,7 +169,7 @@ export function guardStore(
   if (options.isAway) openBreaker(new SluiceError('store_unavailable', 'the store was away at the start'))
 
   return {
-    charge: (debits) => (open || closed ? null : call(debits)),
+    charge: (debits, deadlineUs) => (open || closed ? null : call(debits, deadlineUs)),
     get isOpen() {
       return open
     },

@@ -96,7 +96,7 @@ function connect({ servers, password, tls, connectTimeout }: RedisClientOptions)
   }
   if (servers.kind === 'cluster') {
     const { username, password: inUrl } = new URL(servers.nodes[0]!)
-    const cluster = new Cluster([...servers.nodes], {
+    return new Cluster([...servers.nodes], {
       redisOptions: {
         ...(username === '' ? {} : { username: decodeURIComponent(username) }),
         ...(inUrl === '' ? {} : { password: decodeURIComponent(inUrl) }),
@@ -111,11 +111,6 @@ function connect({ servers, password, tls, connectTimeout }: RedisClientOptions)
       slotsRefreshInterval: SLOTS_INTERVAL,
       slotsRefreshTimeout: connectTimeout,
     })
-    // Else the first call to each node would find it unconnected, and fail.
-    cluster.on('+node', (node: Redis) => {
-      if (node.status === 'wait') node.connect().catch(() => {})
-    })
-    return cluster
   }
   const alone = { ...shared, enableOfflineQueue: false, retryStrategy: backoff }
   if (servers.kind === 'single') return new Redis(servers.url, alone)
