@@ -5,6 +5,7 @@ import { type Clock, monotonicClock } from './clock.ts'
 import { SluiceError } from './errors.ts'
 import { createJwks } from './identity/jwks.ts'
 import { createMembership } from './identity/membership.ts'
+import { createLeases } from './limiter/leases.ts'
 import { createLimiter } from './limiter/limiter.ts'
 import { guardStore } from './limiter/outage.ts'
 import type { Logger } from './log.ts'
@@ -47,7 +48,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   const shared = await openSharedStore(policy, { log, clock, random, metrics })
   const limiter = createLimiter({
     local,
-    shared: shared?.guarded ?? null,
+    shared: shared?.leases ?? null,
     onFallback: (action) => metrics.storeFallbacks.inc({ action }),
   })
   const jwks = createJwks({ clock, log })
@@ -79,6 +80,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     const next = { ...read, identity: { ...read.identity, secrets: policy.identity.secrets } }
     proxy.use(next)
     membership.use(next.identity.admission)
+    shared?.renew(next)
     drain = next.server
     showPolicy(metrics, next, proxy.routes())
     metrics.reloads.inc({ result: 'success' })
@@ -158,8 +160,8 @@ async function openSharedStore(policy: Policy, { log, clock, random, metrics }: 
   metrics.storeUp.set(1)
   metrics.storeBreaker.set(0)
   if (policy.store.kind === 'memory') return null
-  const { url, password, keyPrefix, timeout, onError } = policy.store
-  const store = createRedisStore({ url, password, keyPrefix, connectTimeout: 1000 })
+  const { servers, password, tls, keyPrefix, timeout, onError } = policy.store
+  const store = createRedisStore({ servers, password, tls, keyPrefix, timeout, connectTimeout: 1000 })
   const guarded = guardStore(store, {
     isAway: !(await store.opened),
     timeout,
@@ -178,10 +180,26 @@ async function openSharedStore(policy: Policy, { log, clock, random, metrics }: 
       },
     },
   })
+  let exact = exactNames(policy)
+  const leases = createLeases({
+    guard: guarded,
+    giveBack: store.giveBack,
+    clock,
+    timeout,
+    isExact: (bucketName) => exact.has(bucketName.split('+')[0]!),
+    onTokens: (result, tokens) => metrics.leasedTokens.inc({ result }, tokens),
+  })
   return {
-    guarded,
+    leases,
+    /** Another policy is in force: what was leased or known under the last one ends. */
+    renew(next: Policy) {
+      exact = exactNames(next)
+      leases.renew()
+    },
     async close() {
+      const returned = leases.close()
       guarded.close()
+      await Promise.race([returned, new Promise((resolve) => setTimeout(resolve, timeout).unref())])
       await store.close()
     },
   }
@@ -190,6 +208,11 @@ async function openSharedStore(policy: Policy, { log, clock, random, metrics }: 
 /** Where the keys of issuers are fetched from. */
 function keyAddresses({ identity }: Policy): string[] {
   return identity.jwt.flatMap(({ keys }) => ('url' in keys ? [keys.url] : []))
+}
+
+/** The limits whose every request asks the store. */
+function exactNames(policy: Policy): ReadonlySet<string> {
+  return new Set(policy.limits.filter(({ lease }) => lease === 'off').map(({ name }) => name))
 }
 
 function showPolicy(metrics: Metrics, policy: Policy, routes: readonly string[]): void {

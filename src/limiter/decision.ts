@@ -13,8 +13,8 @@ export type LimitOutcome = {
   readonly nextUs: number
 }
 
-/** Where the decision was taken: in process, in the shared store, or in process because the store is away. */
-export type DecisionPath = 'local' | 'store' | 'fallback'
+/** Where the decision was taken: in process, by what is leased or known of the shared store, in that, or without it. */
+export type DecisionPath = 'local' | 'leased' | 'store' | 'fallback'
 
 type Decided = {
   readonly path: DecisionPath

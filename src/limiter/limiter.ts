@@ -4,15 +4,15 @@ import type { Mode, OnError } from '../policy/types.ts'
 import { type Bucket, nextTokenUs, remainingTokens, waitUs } from './bucket.ts'
 import { lookDebits, payDebut, unpaidPlans } from './debut.ts'
 import type { Decision, DecisionPath, LimitOutcome } from './decision.ts'
-import type { GuardedStore } from './outage.ts'
+import type { Leases } from './leases.ts'
 import type { LimitPlan } from './plan.ts'
 import type { Pools } from './pools.ts'
 import { type Debit, isAdmitted, type LocalStore } from './store.ts'
 
 export type Limiter = {
   /**
-   * Decides a request by the limits that matched it, charging them all or none. Synchronous with a store in process;
-   * with a shared store a promise, which never rejects and resolves within the store's timeout.
+   * Decides a request by the limits that matched it, charging them all or none. Synchronous with a store in process,
+   * and where leases of a shared one suffice; else a promise, which never rejects and resolves within the store's timeout.
    */
   decide(identity: Identity, plans: readonly LimitPlan[], mode: Mode): Decision | Promise<Decision>
 }
@@ -20,7 +20,7 @@ export type Limiter = {
 export type LimiterOptions = {
   /** The buckets in process: the store itself, or what stands in for the shared one while that is away. */
   readonly local: LocalStore
-  readonly shared: GuardedStore | null
+  readonly shared: Pick<Leases, 'charge'> | null
   /** Counts what was done instead of asking the shared store, once a request. */
   readonly onFallback?: (action: OnError) => void
 }
@@ -60,6 +60,7 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     if (shared === null) return conclude(claims, debits, local.charge(debits), mode, 'local')
     const charging = shared.charge(debits)
     if (charging === null) return decideWithout(identity, plans, mode)
+    if (!(charging instanceof Promise)) return conclude(claims, debits, charging, mode, 'leased')
     return charging.then((debts) =>
       debts === null ? decideWithout(identity, plans, mode) : conclude(claims, debits, debts, mode, 'store'),
     )
@@ -86,7 +87,7 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     }
     const looking = shared.charge(looks)
     if (looking === null) return settle(decideWithout(identity, plans, mode))
-    return looking
+    return Promise.resolve(looking)
       .then((debts) => {
         if (debts === null) return null
         payAll(identity, claims, debits, unpaid, looks, debts, false)

@@ -15,9 +15,10 @@ export type GuardedStore = {
    * Charges through the store. Null at once while the breaker is open, and after `close`: nobody waits for a store
    * known to be away.
    * Otherwise resolves with the debts, or null when the store failed or did not answer in time; it never rejects.
-   * A reply after its deadline is ignored: the store may have charged, the client was decided without it.
+   * A reply after its deadline is ignored: the store may have charged, the client was decided without it. `deadlineUs` is an
+   * earlier one, of a request that has waited already.
    */
-  charge(debits: readonly Debit[]): Promise<readonly number[] | null> | null
+  charge(debits: readonly Debit[], deadlineUs?: number): Promise<readonly number[] | null> | null
   readonly isOpen: boolean
   /** Decides those who wait without the store, and leaves no timer. */
   close(): void
@@ -27,6 +28,9 @@ export type GuardedStore = {
 const FAILURES_TO_OPEN = 5
 /** Milliseconds between probes while open, each spread by half so that instances do not knock in step. */
 const PROBE_INTERVAL = 500
+/** A timer later than this (microseconds) tells of a stall, after which replies get some more milliseconds to come in. */
+const STALL_US = 10_000
+const STALL_GRACE = 10
 
 type Waiting = { readonly deadlineUs: number; settle: ((debts: null) => void) | null }
 
@@ -47,7 +51,7 @@ export function guardStore(
   let open = false
   let closed = false
   let probe: NodeJS.Timeout | undefined
-  // Every call has the same timeout, so deadlines fall due in order: one timer serves the whole queue.
+  // In the order of their deadlines, so that one timer serves the whole queue.
   let waiting: Waiting[] = []
   let timer: NodeJS.Timeout | undefined
 
@@ -110,16 +114,30 @@ export function guardStore(
   function armTimer(nowUs: number): void {
     const first = waiting[0]
     if (first === undefined || timer !== undefined) return
-    // After a stall of our own loop timers come before replies that are already here: those are read first.
     const delay = Math.max(1, Math.ceil((first.deadlineUs - nowUs) / 1000))
-    timer = setTimeout(() => setImmediate(expire), delay)
+    timer = setTimeout(due, delay, nowUs + delay * 1000)
   }
 
-  function call(debits: readonly Debit[]): Promise<readonly number[] | null> {
+  /** After a stall of our own loop timers come before replies that are here, and before calls that are not even sent. */
+  function due(atUs: number): void {
+    if (clock.nowUs() - atUs > STALL_US) timer = setTimeout(() => setImmediate(expire), STALL_GRACE)
+    else setImmediate(expire)
+  }
+
+  function queue(entry: Waiting): void {
+    let at = waiting.length
+    while (at > 0 && waiting[at - 1]!.deadlineUs > entry.deadlineUs) at--
+    waiting.splice(at, 0, entry)
+    if (at > 0) return
+    clearTimeout(timer)
+    timer = undefined
+  }
+
+  function call(debits: readonly Debit[], deadlineUs?: number): Promise<readonly number[] | null> {
     return new Promise((resolve) => {
       const sentUs = clock.nowUs()
       const entry: Waiting = {
-        deadlineUs: sentUs + timeout * 1000,
+        deadlineUs: deadlineUs ?? sentUs + timeout * 1000,
         settle: () => {
           entry.settle = null
           resolve(null)
@@ -127,7 +145,7 @@ export function guardStore(
           events.called('timeout', clock.nowUs() - sentUs)
         },
       }
-      waiting.push(entry)
+      queue(entry)
       armTimer(sentUs)
       store.charge(debits).then(
         (debts) => {
@@ -151,7 +169,7 @@ export function guardStore(
   if (options.isAway) openBreaker(new SluiceError('store_unavailable', 'the store was away at the start'))
 
   return {
-    charge: (debits) => (open || closed ? null : call(debits)),
+    charge: (debits, deadlineUs) => (open || closed ? null : call(debits, deadlineUs)),
     get isOpen() {
       return open
     },

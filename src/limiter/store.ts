@@ -1,4 +1,4 @@
-import { admits, type Bucket } from './bucket.ts'
+import { admits, type Bucket, TOKEN } from './bucket.ts'
 
 /** One bucket that a request wants to take from. */
 export type Debit = {
@@ -15,6 +15,8 @@ export type Debit = {
   readonly floor: number
   /** 0 for the enforced limits, charged all or none; a number of its own for each shadow limit. */
   readonly group: number
+  /** Micro-tokens to take beside the cost, as far as `leaseTaken` says; none where left out. */
+  readonly lease?: number
 }
 
 /**
@@ -26,7 +28,7 @@ export type Debit = {
  * - every other group is charged when group 0 was and all its own debits are admitted; it never affects another group.
  * Example: debits [a of group 0, b of group 0, s of group 1] with b empty -> [debt a, debt b, debt s], no state changed.
  *
- * No two debits of one call may name the same bucket and id.
+ * A cost below 0 gives tokens back, to a bucket that is in debt still. No two debits of one call may name the same bucket and id.
  */
 type Store<Debts> = {
   charge(debits: readonly Debit[]): Debts
@@ -41,6 +43,8 @@ export type LocalStore = Store<readonly number[]> & {
 
 /** A store behind a network: it may be away, and then rejects with a SluiceError `store_unavailable`. */
 export type SharedStore = Store<Promise<readonly number[]>> & {
+  /** Gives tokens back (costs below 0), once: when it fails they are lost. Never rejects. */
+  giveBack(debits: readonly Debit[]): Promise<void>
   /** Resolves when the store could charge now, so that a probe needs no client's request. */
   ping(): Promise<void>
 }
@@ -48,4 +52,19 @@ export type SharedStore = Store<Promise<readonly number[]>> & {
 /** Whether a debit is admitted, by the debt that the store answered with. */
 export function isAdmitted({ bucket, cost, reserve }: Debit, debt: number): boolean {
   return admits(bucket, debt, cost + reserve)
+}
+
+/** The micro-tokens that an admitted debit took as a lease: at most half of what its cost left, so that others find some. */
+export function leaseTaken({ bucket, cost, reserve, lease = 0 }: Debit, debt: number): number {
+  const half = (bucket.capacity - debt - cost - reserve) / 2
+  return Math.max(0, Math.floor(Math.min(lease, half) / TOKEN) * TOKEN)
+}
+
+/**
+ * The debit that gives back micro-tokens held for `heldUs`, less what the bucket refilled meanwhile (it was refilled as if
+ * they were spent); null where that is all of them.
+ */
+export function refund({ bucket, id, tag }: Debit, amount: number, heldUs: number): Debit | null {
+  const back = amount - Math.ceil((heldUs * bucket.tokens) / bucket.seconds)
+  return back <= 0 ? null : { bucket, id, tag, cost: -back, group: 0, reserve: 0, floor: 0 }
 }

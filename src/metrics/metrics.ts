@@ -59,6 +59,7 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     storeSeconds: histogram('sluice_store_duration_seconds', 'Time a call to the shared store took.', DECISION_SECONDS),
     storeFallbacks: counter('sluice_store_fallbacks_total', 'Requests decided without the shared store.', ['action']),
     storeBreaker: gauge('sluice_store_breaker_state', 'Breaker over the shared store: 0 closed, 1 open.'),
+    leasedTokens: counter('sluice_leased_tokens_total', 'Tokens taken from the shared store in advance.', ['result']),
     identities: counter('sluice_identities_total', 'Limited requests by how their client was told.', ['tier']),
     badTokens: counter(
       'sluice_bad_tokens_total',
@@ -105,12 +106,13 @@ export function announceSeries(metrics: Metrics, routes: readonly string[], limi
   for (const limit of limits) {
     for (const outcome of ['allowed', 'limited', 'would_limit']) limitDecisions.inc({ limit, outcome }, 0)
   }
-  for (const path of ['local', 'store', 'fallback']) decisionSeconds.zero({ path })
+  for (const path of ['local', 'leased', 'store', 'fallback']) decisionSeconds.zero({ path })
   for (const result of ['admitted', 'full', 'limited']) metrics.admissions.inc({ result }, 0)
   for (const tier of ['principal', 'member', 'token', 'class', 'overflow']) identities.inc({ tier }, 0)
   for (const reason of TOKEN_PROBLEMS) metrics.badTokens.inc({ reason }, 0)
   for (const reason of MARK_PROBLEMS) metrics.badMarks.inc({ reason }, 0)
   for (const result of ['ok', 'error', 'timeout']) storeCalls.inc({ result }, 0)
+  for (const result of ['leased', 'spent', 'returned', 'expired']) metrics.leasedTokens.inc({ result }, 0)
   for (const action of ['local', 'allow', 'deny']) storeFallbacks.inc({ action }, 0)
   for (const result of ['success', 'failure']) metrics.reloads.inc({ result }, 0)
 }

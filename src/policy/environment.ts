@@ -11,7 +11,7 @@ const OVERRIDES: readonly {
   { name: 'SLUICE_LISTEN', path: ['listen'] },
   { name: 'SLUICE_ADMIN', path: ['admin'] },
   { name: 'SLUICE_ADMIN_TOKEN', path: ['admin_token'], drop: ['admin_token_file'] },
-  { name: 'SLUICE_REDIS_URL', path: ['store', 'url'] },
+  { name: 'SLUICE_REDIS_URL', path: ['store', 'url'], drop: ['cluster', 'sentinel'] },
   { name: 'SLUICE_SECRET', path: ['identity', 'secret'], drop: ['secret_file'] },
   { name: 'SLUICE_TRUSTED_PROXIES', path: ['identity', 'trusted_proxies'] },
   { name: 'SLUICE_LOG_LEVEL', path: ['log', 'level'] },

@@ -17,6 +17,8 @@ export type FileContents = {
   readonly secrets: readonly string[]
   readonly adminToken: string | null
   readonly password: string | null
+  /** The certificates (PEM) that Redis's must be signed by. */
+  readonly storeCa: string | null
   readonly body: RefusePolicy['body']
   readonly principals: ReadonlyMap<string, string>
   /** The keys of each `identity.jwt` entry that names a file, by its index. */
@@ -52,6 +54,7 @@ export function readFiles(draft: Draft, options: FilesOptions): FileContents {
     secrets: readSecrets(),
     adminToken: readAdminToken(),
     password: readSecret(['store', 'password_file'], draft.store?.password_file) ?? (draft.store?.password || null),
+    storeCa: readStoreCa(),
     body: readBody(),
     principals: readPrincipals(),
     jwks: (draft.identity?.jwt ?? []).map((issuer, index) => readJwks(issuer?.jwks_file, index)),
@@ -108,6 +111,19 @@ export function readFiles(draft: Draft, options: FilesOptions): FileContents {
       )
     }
     return token ?? (draft.admin_token || null)
+  }
+
+  function readStoreCa(): string | null {
+    const path = ['store', 'tls', 'ca_file']
+    const ca = read(path, draft.store?.tls?.ca_file)
+    if (ca === undefined) return null
+    if (!ca.text.includes('-----BEGIN CERTIFICATE-----')) {
+      report(
+        path,
+        `${show(ca.file)} holds no certificate; write the name of a PEM file, with -----BEGIN CERTIFICATE-----`,
+      )
+    }
+    return ca.text
   }
 
   function readBody(): RefusePolicy['body'] {

@@ -14,8 +14,11 @@ export function policyHash(policy: Omit<Policy, 'hash'>): string {
 
 function withoutPassword(store: Policy['store']): object {
   if (store.kind === 'memory') return store
-  const { password: _password, ...shown } = store
-  return { ...shown, url: store.url.replace(/\/\/[^/@]*@/, '//') }
+  const { password: _password, servers, ...shown } = store
+  const bare = (url: string) => url.replace(/\/\/[^/@]*@/, '//')
+  if (servers.kind === 'single') return { ...shown, servers: { ...servers, url: bare(servers.url) } }
+  if (servers.kind === 'cluster') return { ...shown, servers: { ...servers, nodes: servers.nodes.map(bare) } }
+  return { ...shown, servers }
 }
 
 function canonical(value: unknown): unknown {

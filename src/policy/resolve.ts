@@ -10,10 +10,12 @@ import type {
   KnownNetwork,
   NetworkParent,
   Policy,
+  RedisServers,
   ServerPolicy,
   StorePolicy,
   UpstreamPolicy,
 } from './types.ts'
+import { isSecure } from './url.ts'
 
 type IdentityFile = PolicyFile['identity']
 
@@ -25,7 +27,7 @@ export function resolve(file: PolicyFile, contents: FileContents): Policy {
     adminToken: contents.adminToken,
     upstream: resolveUpstream(file.upstream),
     server: resolveServer(file.server),
-    store: resolveStore(file.store, contents.password),
+    store: resolveStore(file.store, contents),
     identity: resolveIdentity(file.identity, contents),
     exemptPreflight: file.exempt_preflight,
     exempt: file.exempt.map(resolveEntry),
@@ -75,20 +77,31 @@ function resolveServer(server: PolicyFile['server']): ServerPolicy {
   }
 }
 
-function resolveStore(store: PolicyFile['store'], password: string | null): StorePolicy {
+function resolveStore(store: PolicyFile['store'], { password, storeCa }: FileContents): StorePolicy {
   if (store.kind === 'memory') return { kind: 'memory', maxBuckets: store.max_buckets }
-  if (store.url === null) throw new Error('a redis store without an address has passed the rules')
+  const servers = resolveServers(store)
+  const isTls =
+    store.tls !== null ||
+    (servers.kind !== 'sentinel' && isSecure(servers.kind === 'single' ? servers.url : servers.nodes[0]!))
   return {
     kind: 'redis',
     maxBuckets: store.max_buckets,
-    url: store.url,
+    servers,
     password,
+    tls: isTls ? { ca: storeCa } : null,
     keyPrefix: store.key_prefix,
     timeout: store.timeout,
     onError: store.on_error,
     expectedInstances: store.expected_instances,
     lease: store.lease,
   }
+}
+
+function resolveServers({ url, cluster, sentinel }: PolicyFile['store']): RedisServers {
+  if (url !== null) return { kind: 'single', url }
+  if (cluster !== null) return { kind: 'cluster', nodes: cluster }
+  if (sentinel !== null) return { kind: 'sentinel', ...sentinel }
+  throw new Error('a redis store without an address has passed the rules')
 }
 
 function resolveIdentity(identity: IdentityFile, contents: FileContents): IdentityPolicy {

@@ -2,12 +2,16 @@ import type { Draft, IsGiven, Report } from './draft.ts'
 import { checkIdentity, warnAboutIdentity } from './rules-identity.ts'
 import { checkLimits, checkNames, warnAboutLimits } from './rules-limits.ts'
 import type { HostPort } from './types.ts'
+import { isSecure } from './url.ts'
 
 /** The shortest secret, in bytes: what HMAC-SHA256 makes full use of. */
 export const MIN_SECRET_BYTES = 32
 
+/** The keys that say where Redis is: one of them must. */
+const ADDRESSES = ['url', 'cluster', 'sentinel']
 const REDIS_ONLY = [
-  'url',
+  ...ADDRESSES,
+  'tls',
   'password',
   'password_file',
   'key_prefix',
@@ -81,13 +85,28 @@ function checkStore(draft: Draft, isGiven: IsGiven, report: Report): void {
     }
   }
   if (store?.kind !== 'redis') return
-  if (store.url === null) report(['store', 'url'], 'is missing, and kind: redis needs it; write redis://host:6379')
+  const given = ADDRESSES.filter((key) => isGiven(['store', key]))
+  if (given.length === 0) report(['store', 'url'], 'is missing, and kind: redis needs it; write redis://host:6379')
+  for (const key of given.slice(1)) report(['store', key], `is given beside ${given[0]}; keep one of them`)
+  checkStoreTls(store, report)
   if (!hasSecret(draft, isGiven)) {
     report(
       ['store', 'kind'],
       'redis needs a secret, because instances must agree on the names of buckets; write identity.secret or identity.secret_file',
     )
   }
+}
+
+function checkStoreTls({ url, cluster, tls }: NonNullable<Draft['store']>, report: Report): void {
+  const nodes = (cluster ?? []).filter((node) => node !== undefined)
+  const odd = nodes.findIndex((node) => isSecure(node) !== isSecure(nodes[0]!))
+  if (odd > 0) {
+    const write = 'write rediss:// (TLS) in front of all nodes, or of none'
+    report(['store', 'cluster', odd], `has another scheme than the nodes before it; ${write}`)
+  }
+  const plain = typeof url === 'string' ? url : nodes[0]
+  if (!tls || plain === undefined || isSecure(plain)) return
+  report(['store', 'tls'], 'is given, but the address says redis://, which is no TLS; write rediss:// in front of it')
 }
 
 function checkFiles(isGiven: IsGiven, report: Report): void {

@@ -63,15 +63,23 @@ export type RedisStorePolicy = {
   readonly kind: 'redis'
   /** Bounds the buckets that are kept in process while Redis is away. */
   readonly maxBuckets: number
-  /** `redis://[user[:password]@]host[:port][/db]` */
-  readonly url: string
+  readonly servers: RedisServers
+  /** Of the servers, where their addresses hold none; sentinels are asked without one. */
   readonly password: string | null
+  /** TLS where not null: `ca` are the certificates (PEM) to trust, null for the public ones. */
+  readonly tls: { readonly ca: string | null } | null
   readonly keyPrefix: string
   readonly timeout: number
   readonly onError: OnError
   readonly expectedInstances: number
   readonly lease: Lease
 }
+
+/** Where Redis is: `redis[s]://[user[:password]@]host[:port][/db]`, some nodes of a cluster, or sentinels that know a primary. */
+export type RedisServers =
+  | { readonly kind: 'single'; readonly url: string }
+  | { readonly kind: 'cluster'; readonly nodes: readonly string[] }
+  | { readonly kind: 'sentinel'; readonly name: string; readonly nodes: readonly HostPort[] }
 
 export type IdentityPolicy = {
   /** At least one: the first signs, the last names buckets. Random where the policy gives none (`secretIsRandom`). */

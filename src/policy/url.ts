@@ -1,6 +1,7 @@
 import { isIPv6 } from 'node:net'
 import { isHostName } from './address.ts'
 import { show } from './show.ts'
+import type { HostPort } from './types.ts'
 import type { Reading } from './units.ts'
 
 /** The origin of an upstream, `http://host:port`. Other schemes are known but not built yet. */
@@ -15,11 +16,10 @@ export function readUpstreamUrl(text: string): Reading<string> {
   return { value: new URL(text).origin }
 }
 
-/** A Redis address as ioredis takes it: `redis://[user[:password]@]host[:port][/db]`. Never shows what it was given. */
+/** A Redis address as ioredis takes it: `redis[s]://[user[:password]@]host[:port][/db]`. Never shows what it was given. */
 export function readRedisUrl(text: string): Reading<string> {
   const write = 'write redis://host:6379, with user and password in front of the host where there are any'
-  if (/^rediss:/i.test(text)) return { wrong: `rediss:// is not supported yet; ${write}` }
-  const parts = /^redis:\/\/(?:([^/?#@]*)@)?([^/?#@]+)(?:\/(\d{0,5}))?$/i.exec(text)
+  const parts = /^rediss?:\/\/(?:([^/?#@]*)@)?([^/?#@]+)(?:\/(\d{0,5}))?$/i.exec(text)
   if (parts === null || !isHostAndPort(parts[2]!) || !hasValidEscapes(parts[1] ?? '')) {
     return { wrong: `is not the address of a Redis; ${write} (and %40, %2F, %3A, %23 for @, /, : and # in them)` }
   }
@@ -34,6 +34,31 @@ export function readJwksUrl(text: string): Reading<string> {
   if (parts[1]!.includes('@')) return { wrong: `has a user or password before the host; ${write}` }
   if (!isHostAndPort(parts[1]!)) return { wrong: `${show(text)} has no valid host and port; ${write}` }
   return { value: new URL(text).href }
+}
+
+/** Whether a Redis address asks for TLS. */
+export function isSecure(url: string): boolean {
+  return /^rediss:/i.test(url)
+}
+
+/** The address of a node of a cluster, which has one database. */
+export function readRedisNode(text: string): Reading<string> {
+  const reading = readRedisUrl(text)
+  if ('value' in reading && /[^/]\/\d*$/.test(text)) {
+    return { wrong: 'names a database, and a cluster has but one; write redis://host:6379' }
+  }
+  return reading
+}
+
+/** The host and port of a sentinel. */
+export function readSentinel(text: string): Reading<HostPort> {
+  const parts = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
+  if (parts === null || !isHostAndPort(text)) {
+    return {
+      wrong: `${show(hideUserinfo(text))} is not the address of a sentinel; write host:port, such as 10.0.0.1:26379`,
+    }
+  }
+  return { value: { host: (parts[1] ?? parts[2])!, port: Number(parts[3]) } }
 }
 
 /** An origin of the Fetch standard as browsers send it, or `*`. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { type Bucket, CLOCK_STEP_US, debtAt, timeAfter } from '../limiter/bucket.ts'
-import { type Debit, isAdmitted, type LocalStore } from '../limiter/store.ts'
+import { type Debit, isAdmitted, type LocalStore, leaseTaken } from '../limiter/store.ts'
 
 export type MemoryStore = LocalStore & {
   /** How many charges went to a network's shared bucket because the store was full of debt. */
@@ -126,7 +126,9 @@ export function createMemoryStore(options: { readonly maxBuckets: number; readon
       for (let i = 0; i < debits.length; i++) {
         const debit = debits[i]!
         if (debit.group !== 0 && !groupAdmitted(debits, debts, debit.group)) continue
-        write(tableOf(debit.bucket).slots, ids[i]!, debts[i]! + debit.cost, nowUs)
+        const { slots } = tableOf(debit.bucket)
+        if (debit.cost < 0 && !slots.has(ids[i]!)) continue
+        write(slots, ids[i]!, Math.max(0, debts[i]! + debit.cost + leaseTaken(debit, debts[i]!)), nowUs)
       }
       return debts
     },

@@ -1,35 +1,22 @@
-import { readFileSync } from 'node:fs'
-import { Redis } from 'ioredis'
-import { SluiceError } from '../errors.ts'
+import { monotonicClock } from '../clock.ts'
 import { TOKEN } from '../limiter/bucket.ts'
-import type { Debit, SharedStore } from '../limiter/store.ts'
+import { type Debit, isAdmitted, leaseTaken, refund, type SharedStore } from '../limiter/store.ts'
+import { type ChargeInBatch, createRedisBatches } from './redis-batches.ts'
+import { createRedisClient, type RedisClientOptions } from './redis-client.ts'
 
-export type RedisStoreOptions = {
-  /** `redis://[user[:password]@]host[:port][/db]` */
-  readonly url: string
-  readonly password: string | null
+export type RedisStoreOptions = RedisClientOptions & {
   /** Begins every key. */
   readonly keyPrefix: string
-  /** Milliseconds a new connection may take. */
-  readonly connectTimeout: number
+  /** Milliseconds after which nobody waits any more for a charge. */
+  readonly timeout: number
   /** Microseconds instead of Redis's own TIME, for tests that hold this store and the memory store equal. */
   readonly nowUs?: () => number
-  /** Called with each connection error, which also shows as failing calls. */
-  readonly onError?: (cause: Error) => void
 }
 
 export type RedisStore = SharedStore & {
   /** Resolves when the first attempt to connect has ended: whether Redis was there. Never rejects. */
   readonly opened: Promise<boolean>
 }
-
-type ChargeCommand = { chargeBuckets(keyCount: number, ...keysAndArgs: (string | number)[]): Promise<number[]> }
-
-/** Milliseconds without an answer after which a connection counts as dead: of a machine that is gone no end is ever told. */
-const SILENCE = 3000
-
-/** Milliseconds that a closed connection may hold the process up; ioredis waits as long even where there was none. */
-const LINGER = 100
 
 /** A charge that drains at once. A PING is answered too by a Redis that nobody can write to. */
 const PROBE: Debit = {
@@ -43,67 +30,67 @@ const PROBE: Debit = {
 }
 
 /**
- * Keeps the buckets in Redis, where several instances share them: one script call a request, on Redis's clock.
- * A key is `<prefix>{<tag>}<bucket name>:<id>`, so the keys of one network share a slot of a cluster.
+ * Keeps the buckets in Redis, where several instances share them, on Redis's clock. A key is `<prefix><bucket name>:<id>`,
+ * on a cluster `<prefix>{<tag>}<bucket name>:<id>`, with the first 96 bits of a pseudonym as bytes.
  *
  * Starting while Redis is away works: calls reject at once (nothing queues up in the client) until it is there.
  */
 export function createRedisStore(options: RedisStoreOptions): RedisStore {
-  const redis = new Redis(options.url, {
-    ...(options.password === null ? {} : { password: options.password }),
-    connectTimeout: options.connectTimeout,
-    socketTimeout: SILENCE,
-    disconnectTimeout: LINGER,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    // Spread over instances, so that a Redis that comes back is not met by all of them at once.
-    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 5), 1000) * (0.5 + Math.random()),
-  })
-  redis.defineCommand('chargeBuckets', { lua: readFileSync(new URL('charge.lua', import.meta.url), 'utf8') })
-  const script = redis as unknown as ChargeCommand
-  // Why there is no connection: a call that fails for want of one says only that.
-  let lastError: Error | undefined
-  // Without a listener ioredis prints every failed reconnection itself.
-  redis.on('error', (cause: Error) => {
-    lastError = cause
-    options.onError?.(cause)
-  })
-  const opened = new Promise<boolean>((resolve) => {
-    // A server that accepts the connection and then says nothing would never end the attempt.
-    const silent = setTimeout(end, options.connectTimeout, false)
-    redis.once('ready', () => end(true))
-    redis.once('close', () => end(false))
-    function end(isReady: boolean): void {
-      clearTimeout(silent)
-      resolve(isReady)
-    }
-  })
+  const client = createRedisClient(options)
+  const isCluster = options.servers.kind === 'cluster'
+  const { keyPrefix, timeout, nowUs } = options
+  const chargeInBatch = createRedisBatches({ client, isCluster, keyPrefix, timeout, nowUs })
 
   async function charge(debits: readonly Debit[]): Promise<readonly number[]> {
     if (debits.length === 0) return []
-    const keys: string[] = []
-    const args: (string | number)[] = [options.nowUs?.() ?? 0]
-    for (const { bucket, id, tag, cost, group, reserve, floor } of debits) {
-      keys.push(`${options.keyPrefix}{${tag}}${bucket.name}:${id}`)
-      args.push(bucket.capacity, bucket.tokens, bucket.seconds, cost, group, reserve, floor)
-    }
-    try {
-      return await script.chargeBuckets(keys.length, ...keys, ...args)
-    } catch (error) {
-      const cause = redis.status === 'ready' ? (error as Error) : (lastError ?? (error as Error))
-      throw new SluiceError('store_unavailable', `redis: ${cause.message}`, { cause })
-    }
+    const { tag } = debits[0]!
+    if (!isCluster || debits.every((debit) => debit.tag === tag)) return chargeInBatch(debits)
+    return chargeSlots(debits, chargeInBatch)
   }
 
   return {
     charge,
-    opened,
+    async giveBack(debits) {
+      await Promise.allSettled(debits.map((debit) => chargeInBatch([debit])))
+    },
+    opened: client.opened,
     ping: async () => {
       await charge([PROBE])
     },
-    close: async () => {
-      redis.disconnect()
-    },
+    close: async () => client.close(),
   }
+}
+
+/**
+ * Charges keys of several slots: those of each slot by themselves (reserve), then gives back what was taken of a group that
+ * another slot refused (refund). Nothing passes that was not taken; a refused request holds tokens for the time of two calls,
+ * which others may miss meanwhile, and for good when its refund is lost.
+ */
+async function chargeSlots(debits: readonly Debit[], charge: ChargeInBatch): Promise<readonly number[]> {
+  const slots = new Map<string, Debit[]>()
+  for (const debit of debits) slots.set(debit.tag, [...(slots.get(debit.tag) ?? []), debit])
+  const sentUs = monotonicClock.nowUs()
+  const debts = new Map<Debit, number>()
+  const answers = await Promise.allSettled(
+    [...slots.values()].map(async (slot) => {
+      for (const [i, debt] of (await charge(slot)).entries()) debts.set(slot[i]!, debt)
+    }),
+  )
+  const failed = answers.find((answer) => answer.status === 'rejected')
+  const isRefused = (debit: Debit) => !debts.has(debit) || !isAdmitted(debit, debts.get(debit)!)
+  const refusedIn = (some: readonly Debit[]) => new Set(some.filter(isRefused).map(({ group }) => group))
+  const refused = refusedIn(debits)
+  const heldUs = monotonicClock.nowUs() - sentUs
+  for (const slot of slots.values()) {
+    const refusedHere = refusedIn(slot)
+    for (const debit of slot) {
+      const wasTaken = !refusedHere.has(0) && !refusedHere.has(debit.group)
+      const isDue = !refused.has(0) && !refused.has(debit.group)
+      if (!wasTaken || isDue) continue
+      const back = refund(debit, debit.cost + leaseTaken(debit, debts.get(debit)!), heldUs)
+      if (back !== null) charge([back]).catch(() => {})
+    }
+  }
+  if (failed !== undefined) throw failed.reason
+  return debits.map((debit) => debts.get(debit)!)
 }

@@ -24,7 +24,8 @@ t.test('nothing that a client sends of itself is found in Redis, logs, metrics o
     store: {
       kind: 'redis',
       maxBuckets: 1000,
-      url: redis.url,
+      servers: { kind: 'single', url: redis.url },
+      tls: null,
       password: null,
       keyPrefix: 'sluice:',
       timeout: 2000,

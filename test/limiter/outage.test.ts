@@ -8,6 +8,7 @@ import type { SharedStore } from '../../src/limiter/store.ts'
 import { createRedisStore } from '../../src/stores/redis.ts'
 import { debitOf } from '../contracts/store.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
+import { at } from '../fixtures/redis-store.ts'
 
 /** Milliseconds; probes come every 375 to 625 and by `random` 0 every 375. */
 const TIMEOUT = 20
@@ -49,6 +50,7 @@ function guarding(
       state.pings++
       return reply(undefined)
     },
+    giveBack: async () => {},
     close: async () => {},
   }
   const guard = guardStore(store, {
@@ -375,7 +377,7 @@ t.test('close', async (t) => {
 t.test('a Redis that stops answering and goes on again', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
-  const store = createRedisStore({ url: redis.url, password: null, keyPrefix: 'outage:', connectTimeout: 1000 })
+  const store = createRedisStore({ ...at(redis.url), keyPrefix: 'outage:' })
   t.teardown(() => store.close())
   await store.opened
   const events: string[] = []
@@ -424,7 +426,7 @@ t.test('a Redis that stops answering and goes on again', async (t) => {
 t.test('a stall of our own loop is no outage: replies that are already here are read first', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
-  const store = createRedisStore({ url: redis.url, password: null, keyPrefix: 'stall:', connectTimeout: 1000 })
+  const store = createRedisStore({ ...at(redis.url), keyPrefix: 'stall:' })
   t.teardown(() => store.close())
   t.equal(await store.opened, true)
   // The first call loads the script.

@@ -29,7 +29,7 @@ log: {level: debug}
     admin: { host: '::', port: 2001 },
     adminToken: 'from-the-env',
     upstream: { url: 'http://env:2' },
-    store: { kind: 'redis', url: 'redis://env:6379', keyPrefix: 'sluice:' },
+    store: { kind: 'redis', servers: { kind: 'single', url: 'redis://env:6379' }, keyPrefix: 'sluice:' },
     identity: { secrets: [SECRET], trustedProxies: ['127.0.0.0/8', '::1/128', '192.0.2.1/32'] },
     log: { level: 'silent' },
   })

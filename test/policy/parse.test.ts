@@ -131,8 +131,9 @@ t.test('everything that can be written is read, in its units', async (t) => {
     store: {
       kind: 'redis',
       maxBuckets: 500,
-      url: 'redis://sluice:p%40ss@redis.internal:6380/2',
+      servers: { kind: 'single', url: 'redis://sluice:p%40ss@redis.internal:6380/2' },
       password: 'redis-password',
+      tls: null,
       keyPrefix: 'app:',
       timeout: 50,
       onError: 'allow',

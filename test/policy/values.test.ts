@@ -253,14 +253,19 @@ for (const [line, { good, bad }] of Object.entries(VALUES)) {
 t.test('an address of a Redis is one that ioredis reads as it is meant', async (t) => {
   const text = (url: string) =>
     `version: 1\nidentity: {secret: "${'s'.repeat(32)}"}\nstore: {kind: redis, url: "${url}"}`
-  for (const url of ['redis://r', 'redis://r:6379/0', 'redis://:p@r', 'redis://u:p%40@[::1]:1/15']) {
+  for (const url of [
+    'redis://r',
+    'redis://r:6379/0',
+    'redis://:p@r',
+    'redis://u:p%40@[::1]:1/15',
+    'rediss://u:p@r:1',
+  ]) {
     t.strictSame(problemsOf(text(url)), [], url)
   }
   for (const url of [
     'r',
     'r:6379',
     'http://r',
-    'rediss://r',
     'redis://',
     'redis://r:0',
     'redis://r/x',

@@ -200,8 +200,9 @@ t.test('while a shared store is away an instance grants its part', async (t) => 
   const store = {
     kind: 'redis',
     maxBuckets: 10,
-    url: 'redis://127.0.0.1',
+    servers: { kind: 'single', url: 'redis://127.0.0.1' },
     password: null,
+    tls: null,
     keyPrefix: 'x',
     timeout: 20,
     onError: 'local',
