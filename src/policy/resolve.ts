@@ -39,6 +39,7 @@ export function resolve(file: PolicyFile, contents: FileContents): Policy {
 function resolveUpstream(upstream: PolicyFile['upstream']): UpstreamPolicy {
   return {
     url: upstream.url,
+    tls: null,
     connectTimeout: upstream.connect_timeout,
     responseTimeout: upstream.response_timeout,
     idleTimeout: upstream.idle_timeout,
