@@ -2,6 +2,7 @@ import { extname, isAbsolute, join } from 'node:path'
 import type { Draft, Report } from './draft.ts'
 import { type KeyProblem, readKeyHashes } from './key-hashes.ts'
 import type { Path } from './path.ts'
+import { type PemFiles, readPemFiles } from './pem.ts'
 import { MIN_SECRET_BYTES } from './rules.ts'
 import { either, show } from './show.ts'
 import type { RefusePolicy } from './types.ts'
@@ -16,6 +17,7 @@ export type FileContents = {
   readonly adminToken: string | null
   readonly password: string | null
   readonly body: RefusePolicy['body']
+  readonly upstreamTls: PemFiles
   readonly principals: ReadonlyMap<string, string>
 }
 
@@ -49,6 +51,7 @@ export function readFiles(draft: Draft, options: FilesOptions): FileContents {
     adminToken: readAdminToken(),
     password: readSecret(['store', 'password_file'], draft.store?.password_file) ?? (draft.store?.password || null),
     body: readBody(),
+    upstreamTls: readPemFiles(['upstream', 'tls'], draft.upstream?.tls ?? {}, read, report),
     principals: readPrincipals(),
   }
 

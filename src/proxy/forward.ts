@@ -2,7 +2,7 @@ import type { UpstreamPolicy } from '../policy/types.ts'
 import { Exchange, type ForwardOptions } from './upstream/exchange.ts'
 import { createPool } from './upstream/pool.ts'
 
-export { compileConnect } from './upstream/connect.ts'
+export { compileConnect, upstreamHost } from './upstream/connect.ts'
 export type { ForwardOptions } from './upstream/exchange.ts'
 export { type ForwardFailure, failureOf } from './upstream/failure.ts'
 

@@ -25,7 +25,7 @@ import {
   standInResponse,
   whenAnswered,
 } from './connection.ts'
-import { createForwarder, type ForwardFailure } from './forward.ts'
+import { createForwarder, type ForwardFailure, upstreamHost } from './forward.ts'
 import { refusalAnswer } from './limited-answer.ts'
 import { countRequest, logRequest } from './observe.ts'
 import { type OwnAnswer, sendOwnAnswer } from './own-answer.ts'
@@ -91,7 +91,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const { server: settings, upstream } = options.policy
   const forwarder = createForwarder(upstream)
   const upgrader = createUpgrader(upstream)
-  const upstreamHost = new URL(upstream.url).host
+  const ownHost = upstreamHost(upstream.url)
   // One name an instance: a request that bears it has been here before (RFC 9110 section 7.6.3).
   const via = `sluice-${randomBytes(4).toString('hex')}`
   const connections = new Set<Socket>()
@@ -156,7 +156,7 @@ export function createProxy(options: ProxyOptions): Proxy {
         peer: request.socket.remoteAddress,
         isPeerTrusted: client.isPeerTrusted,
         addressField: rules.addressField,
-        host: upstream.preserveHost && facts.authority !== '' ? facts.authority : upstreamHost,
+        host: upstream.preserveHost && facts.authority !== '' ? facts.authority : ownHost,
         requestId: exchange.requestId,
         via,
       }),
