@@ -19,6 +19,7 @@ export type ResponseEvents = {
 /** An upstream that answers with nothing but informational answers is cut off after so many. */
 const MAX_INFORMATION = 32
 const MAX_LENGTH = /^\d{1,15}$/
+const FRAMING = new Set(['content-length', 'transfer-encoding'])
 const CR = 0x0d
 const LF = 0x0a
 
@@ -67,8 +68,11 @@ export function createResponseParser(events: ResponseEvents) {
           if (outcome !== 'done') return outcome
           at = section.consumed()
           if (state === TRAILERS) {
+            const trailers = section.fields()
+            // Behind the body they cannot frame it: whoever writes them there means another message.
+            if (trailers.names.some((name) => FRAMING.has(name))) return 'malformed'
             state = IDLE
-            events.onEnd(section.fields())
+            events.onEnd(trailers)
             break
           }
           const fault = takeHead()
