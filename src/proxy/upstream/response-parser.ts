@@ -161,6 +161,8 @@ export function createResponseParser(events: ResponseEvents) {
     const head = { status, reason, fields, names }
     if (status === 101) return 'switched'
     if (status < 200) {
+      // It has no body (RFC 9110 section 15.2), and is not the last: one that says otherwise is another kind of answer.
+      if (isChunked || length !== -1 || !isPersistent) return 'malformed'
       if (++information > MAX_INFORMATION) return 'malformed'
       section.begin(true)
       events.onInformation(head)
