@@ -139,7 +139,6 @@ t.test('the demo stands for itself: it takes errors and log, and only npm start 
 
 const HOMES: readonly (readonly [name: string, ...homes: string[]])[] = [
   ['http-proxy', 'proxy/upgrade.ts'],
-  ['undici', 'proxy/forward.ts'],
   ['ioredis', 'stores/redis-client.ts', 'demo/queue/redis.ts'],
   ['prom-client', 'metrics/'],
   ['pino', 'log.ts', 'demo/'],

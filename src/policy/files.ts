@@ -4,6 +4,7 @@ import type { Draft, Report } from './draft.ts'
 import { readJwkSet } from './jwk-set.ts'
 import { type KeyProblem, readKeyHashes } from './key-hashes.ts'
 import type { Path } from './path.ts'
+import { type PemFiles, readPemFiles } from './pem.ts'
 import { MIN_SECRET_BYTES } from './rules.ts'
 import { either, show } from './show.ts'
 import type { RefusePolicy } from './types.ts'
@@ -20,6 +21,7 @@ export type FileContents = {
   /** The certificates (PEM) that Redis's must be signed by. */
   readonly storeCa: string | null
   readonly body: RefusePolicy['body']
+  readonly upstreamTls: PemFiles
   readonly principals: ReadonlyMap<string, string>
   /** The keys of each `identity.jwt` entry that names a file, by its index. */
   readonly jwks: readonly (readonly JsonWebKey[] | undefined)[]
@@ -56,6 +58,7 @@ export function readFiles(draft: Draft, options: FilesOptions): FileContents {
     password: readSecret(['store', 'password_file'], draft.store?.password_file) ?? (draft.store?.password || null),
     storeCa: readStoreCa(),
     body: readBody(),
+    upstreamTls: readPemFiles(['upstream', 'tls'], draft.upstream?.tls ?? {}, read, report),
     principals: readPrincipals(),
     jwks: (draft.identity?.jwt ?? []).map((issuer, index) => readJwks(issuer?.jwks_file, index)),
   }

@@ -8,8 +8,15 @@ import type { Policy } from './types.ts'
 export function policyHash(policy: Omit<Policy, 'hash'>): string {
   const { adminToken: _token, ...shown } = policy
   const { secrets: _secrets, ...identity } = policy.identity
-  const json = JSON.stringify(canonical({ ...shown, identity, store: withoutPassword(policy.store) }))
+  const parts = { upstream: withoutKey(policy.upstream), identity, store: withoutPassword(policy.store) }
+  const json = JSON.stringify(canonical({ ...shown, ...parts }))
   return createHash('sha256').update(json).digest('hex').slice(0, 12)
+}
+
+function withoutKey({ tls, ...upstream }: Policy['upstream']): object {
+  if (tls === null) return upstream
+  const { key: _key, ...shown } = tls
+  return { ...upstream, tls: shown }
 }
 
 function withoutPassword(store: Policy['store']): object {

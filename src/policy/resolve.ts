@@ -25,7 +25,7 @@ export function resolve(file: PolicyFile, contents: FileContents): Policy {
     listen: file.listen,
     admin: file.admin,
     adminToken: contents.adminToken,
-    upstream: resolveUpstream(file.upstream),
+    upstream: resolveUpstream(file.upstream, contents.upstreamTls),
     server: resolveServer(file.server),
     store: resolveStore(file.store, contents),
     identity: resolveIdentity(file.identity, contents),
@@ -50,9 +50,10 @@ export function resolve(file: PolicyFile, contents: FileContents): Policy {
   return { hash: policyHash(policy), ...policy }
 }
 
-function resolveUpstream(upstream: PolicyFile['upstream']): UpstreamPolicy {
+function resolveUpstream(upstream: PolicyFile['upstream'], pem: FileContents['upstreamTls']): UpstreamPolicy {
   return {
     url: upstream.url,
+    tls: upstream.tls && { ...pem, serverName: upstream.tls.server_name },
     connectTimeout: upstream.connect_timeout,
     responseTimeout: upstream.response_timeout,
     idleTimeout: upstream.idle_timeout,

@@ -27,6 +27,7 @@ const NO_SECRET =
 /** What must hold between keys. Each rule looks at what could be read, so that one mistake does not hide another. */
 export function checkRules(draft: Draft, isGiven: IsGiven, report: Report): void {
   checkPorts(draft, report)
+  checkUpstream(draft, isGiven, report)
   checkServer(draft, report)
   checkStore(draft, isGiven, report)
   checkFiles(isGiven, report)
@@ -64,6 +65,17 @@ function checkPorts({ listen, admin }: Draft, report: Report): void {
   if (open?.port !== closed?.port || open === undefined || closed === undefined || open.port === 0) return
   const isShared = open.host === closed.host || isEverywhere(open.host) || isEverywhere(closed.host)
   if (isShared) report(['admin'], `has the port ${open.port} of listen; write another port`)
+}
+
+function checkUpstream({ upstream }: Draft, isGiven: IsGiven, report: Report): void {
+  if (!isGiven(['upstream', 'tls']) || upstream?.tls === null) return
+  if (upstream?.url !== undefined && !upstream.url.startsWith('https:')) {
+    report(['upstream', 'tls'], 'is for an upstream with https://; write url: https://host:port, or leave tls out')
+  }
+  const { cert_file, key_file } = upstream?.tls ?? {}
+  const write = 'write both, or neither'
+  if (cert_file && key_file === null) report(['upstream', 'tls', 'cert_file'], `is given without key_file; ${write}`)
+  if (key_file && cert_file === null) report(['upstream', 'tls', 'key_file'], `is given without cert_file; ${write}`)
 }
 
 function checkServer({ server }: Draft, report: Report): void {

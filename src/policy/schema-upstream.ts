@@ -1,24 +1,24 @@
 import * as z from 'zod'
-import { duration, flag, optional, text, unbuilt, whole } from './field.ts'
-import { fileName, someText } from './schema-common.ts'
-import { readUpstreamUrl } from './url.ts'
+import { duration, flag, optional, text, whole } from './field.ts'
+import { fileName } from './schema-common.ts'
+import { readServerName, readUpstreamUrl, WRITE_UPSTREAM } from './url.ts'
 
 /** The API behind Sluice, and the connections to it. */
 export const upstream = z
   .strictObject({
-    url: text({ what: 'an upstream', write: 'http://host:port, such as http://127.0.0.1:3000' }, /^/, readUpstreamUrl)
+    url: text({ what: 'an upstream', write: WRITE_UPSTREAM }, /^/, readUpstreamUrl)
       .prefault('http://127.0.0.1:3000')
-      .describe('Where requests are forwarded to: http://host:port (https:// and unix: are not supported yet).'),
-    tls: unbuilt(
-      optional(
-        z.strictObject({
-          ca_file: optional(fileName()).describe('The authorities to trust, PEM.'),
-          cert_file: optional(fileName()).describe('Our certificate, PEM.'),
-          key_file: optional(fileName()).describe("Our certificate's key, PEM."),
-          server_name: optional(someText()).describe('The name to ask for and to verify.'),
-        }),
-      ).describe('TLS towards the upstream. Not supported yet.'),
-    ),
+      .describe('Where requests are forwarded to: http://host:port, https://host:port or unix:/path.sock.'),
+    tls: optional(
+      z.strictObject({
+        ca_file: optional(fileName()).describe("The authorities to trust instead of the system's, PEM."),
+        cert_file: optional(fileName()).describe('Our certificate, PEM.'),
+        key_file: optional(fileName()).describe("Our certificate's key, PEM."),
+        server_name: optional(
+          text({ what: 'a host name', write: 'one such as api.internal' }, /^/, readServerName),
+        ).describe("The name to ask for and to verify instead of the URL's."),
+      }),
+    ).describe('TLS towards an https:// upstream, whose certificate is always verified.'),
     connect_timeout: duration().prefault('2s').describe('How long connecting may take.'),
     response_timeout: duration().prefault('30s').describe("How long the response's header may take."),
     idle_timeout: duration()

@@ -32,8 +32,10 @@ export type Enrolment = 'controlled' | 'open'
 export type HostPort = { readonly host: string; readonly port: number }
 
 export type UpstreamPolicy = {
-  /** The upstream's origin, `http://host:port`, without a path. */
+  /** `http://host:port` or `https://host:port` without a path, or `unix:/path.sock`. */
   readonly url: string
+  /** How an https:// upstream is spoken to; null where nothing is said of it. */
+  readonly tls: UpstreamTls | null
   readonly connectTimeout: number
   readonly responseTimeout: number
   readonly idleTimeout: number
@@ -42,6 +44,14 @@ export type UpstreamPolicy = {
   readonly maxQueue: number
   readonly maxStreams: number
   readonly preserveHost: boolean
+}
+
+/** PEM texts, null where the system's authorities, no certificate of ours, or the name in the URL will do. */
+export type UpstreamTls = {
+  readonly ca: string | null
+  readonly cert: string | null
+  readonly key: string | null
+  readonly serverName: string | null
 }
 
 export type ServerPolicy = {

@@ -1,19 +1,42 @@
-import { isIPv6 } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 import { isHostName } from './address.ts'
 import { show } from './show.ts'
 import type { HostPort } from './types.ts'
 import type { Reading } from './units.ts'
 
-/** The origin of an upstream, `http://host:port`. Other schemes are known but not built yet. */
+/** What to write for an upstream. */
+export const WRITE_UPSTREAM = 'http://host:port, https://host:port or unix:/path.sock'
+/** What a socket's address has room for, on Linux with its NUL. */
+const MAX_SOCKET_PATH_BYTES = 107
+
+/** The origin of an upstream, `http://host:port` or `https://host:port`, or the path of its socket, `unix:/path.sock`. */
 export function readUpstreamUrl(text: string): Reading<string> {
-  const write = 'write http://host:port, such as http://127.0.0.1:3000'
-  if (/^(https:|unix:)/i.test(text)) return { wrong: `${show(hideUserinfo(text))} is not supported yet; ${write}` }
-  const parts = /^http:\/\/([^/?#]*)(.*)$/is.exec(text)
+  const write = `write ${WRITE_UPSTREAM}`
+  if (/^unix:/i.test(text)) return readSocketPath(text.slice('unix:'.length))
+  const parts = /^https?:\/\/([^/?#]*)(.*)$/is.exec(text)
   if (parts === null) return { wrong: `${show(hideUserinfo(text))} is not an upstream; ${write}` }
   if (parts[1]!.includes('@')) return { wrong: `has a user or password before the host; ${write}` }
   if (!/^\/?$/.test(parts[2]!)) return { wrong: `${show(text)} has more than an origin; ${write} without a path` }
   if (!isHostAndPort(parts[1]!)) return { wrong: `${show(text)} has no valid host and port; ${write}` }
   return { value: new URL(text).origin }
+}
+
+function readSocketPath(path: string): Reading<string> {
+  const write = 'write unix:/path.sock, an absolute path'
+  if (!/^\/[^\0]*[^/\0]$/.test(path) || path.startsWith('//'))
+    return { wrong: `${show(`unix:${path}`)} is not a socket; ${write}` }
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+    return {
+      wrong: `is a path of more than ${MAX_SOCKET_PATH_BYTES} bytes, which no socket can have; ${write} that is shorter`,
+    }
+  }
+  return { value: `unix:${path}` }
+}
+
+/** The name of a server as certificates bear it; never an address, which TLS has no way to ask for (RFC 6066 section 3). */
+export function readServerName(text: string): Reading<string> {
+  if (isHostName(text) && isIP(text) === 0) return { value: text.toLowerCase() }
+  return { wrong: `${show(text)} is not a host name; write one such as api.internal` }
 }
 
 /** A Redis address as ioredis takes it: `redis[s]://[user[:password]@]host[:port][/db]`. Never shows what it was given. */

@@ -29,7 +29,7 @@ import {
   whenAnswered,
 } from './connection.ts'
 import { addMark, type MarkRequest } from './device-cookie-answer.ts'
-import { createForwarder, type ForwardFailure } from './forward.ts'
+import { createForwarder, type ForwardFailure, upstreamHost } from './forward.ts'
 import { refusalAnswer } from './limited-answer.ts'
 import { countRequest, logRequest } from './observe.ts'
 import { type OwnAnswer, sendOwnAnswer } from './own-answer.ts'
@@ -102,7 +102,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const { server: settings, upstream } = options.policy
   const forwarder = createForwarder(upstream)
   const upgrader = createUpgrader(upstream)
-  const upstreamHost = new URL(upstream.url).host
+  const ownHost = upstreamHost(upstream.url)
   // One name an instance: a request that bears it has been here before (RFC 9110 section 7.6.3).
   const via = `sluice-${randomBytes(4).toString('hex')}`
   const connections = new Set<Socket>()
@@ -180,7 +180,7 @@ export function createProxy(options: ProxyOptions): Proxy {
         isPeerTrusted: client.isPeerTrusted,
         peerFields: rules.peerFields,
         deviceCookie: rules.identify.deviceCookie,
-        host: upstream.preserveHost && facts.authority !== '' ? facts.authority : upstreamHost,
+        host: upstream.preserveHost && facts.authority !== '' ? facts.authority : ownHost,
         requestId: exchange.requestId,
         via,
       }),

@@ -1,10 +1,10 @@
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import httpProxy from 'http-proxy'
 import { isHopByHop, nominatedFields } from '../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../policy/types.ts'
-import { type ForwardFailure, failureOf } from './forward.ts'
+import { compileConnect, type ForwardFailure, failureOf } from './forward.ts'
 
 export type UpgradeOptions = {
   readonly request: IncomingMessage
@@ -36,7 +36,10 @@ export type Upgrader = {
  * request when the client goes, and passes a refusing upstream's answer on without its framing and repeated fields.
  */
 export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
-  const proxy = httpProxy.createProxyServer({ target: upstream.url, changeOrigin: false, xfwd: false })
+  const { open: connect } = compileConnect(upstream)
+  // http-proxy would take the name that a certificate is verified for from the client's Host: the connections are ours.
+  const agent = Object.assign(new Agent({ keepAlive: false }), { createConnection: () => connect() })
+  const proxy = httpProxy.createProxyServer({ target: 'http://upstream', agent, changeOrigin: false, xfwd: false })
   const open = new Set<Duplex>()
   // http-proxy emits on itself what has no callback; without a listener that would end the process.
   proxy.on('error', () => {})

@@ -48,13 +48,13 @@ t.test('an empty variable counts as unset', async (t) => {
 t.test('a bad value is reported by the name of its variable, without a line', async (t) => {
   const result = defaultPolicy({
     SLUICE_LISTEN: 'nowhere',
-    SLUICE_UPSTREAM: 'https://a',
+    SLUICE_UPSTREAM: 'wss://a',
     SLUICE_TRUSTED_PROXIES: '10.0.0.1/8,loopback',
     SLUICE_LOG_LEVEL: 'loud',
   })
   t.strictSame(result.ok || result.problems.map((problem) => formatProblem(problem)), [
     "SLUICE_LISTEN: 'nowhere' is not an address to listen on; write host:port, such as 0.0.0.0:8080 or :8080",
-    "SLUICE_UPSTREAM: 'https://a' is not supported yet; write http://host:port, such as http://127.0.0.1:3000",
+    "SLUICE_UPSTREAM: 'wss://a' is not an upstream; write http://host:port, https://host:port or unix:/path.sock",
     "SLUICE_TRUSTED_PROXIES: '10.0.0.1/8' has bits set beyond its prefix; write 10.0.0.0/8",
     "SLUICE_LOG_LEVEL: 'loud' is not a choice here; write trace, debug, info, warn, error, fatal or silent",
   ])

@@ -17,6 +17,7 @@ t.test('no file at all limits each device to 600 a minute and a burst of 120', a
       adminToken: null,
       upstream: {
         url: 'http://127.0.0.1:3000',
+        tls: null,
         connectTimeout: 2000,
         responseTimeout: 30_000,
         idleTimeout: 300_000,
@@ -108,7 +109,8 @@ t.test('everything that can be written is read, in its units', async (t) => {
     admin: { host: '::1', port: 0 },
     adminToken: 'open-sesame',
     upstream: {
-      url: 'http://api.internal',
+      url: 'https://api.internal',
+      tls: { ca: null, cert: null, key: null, serverName: 'api.example' },
       connectTimeout: 250,
       responseTimeout: 3_600_000,
       idleTimeout: 86_400_000,

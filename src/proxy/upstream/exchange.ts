@@ -1,0 +1,254 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isHopByHop, nominatedFields } from '../../http/hop-by-hop.ts'
+import type { UpstreamPolicy } from '../../policy/types.ts'
+import type { Connection, ConnectionUser } from './connection.ts'
+import { type ForwardFailure, faultFailure } from './failure.ts'
+import type { Fields } from './field-section.ts'
+import type { Pool } from './pool.ts'
+import type { ResponseHead } from './response-parser.ts'
+import { forwardableTrailers } from './trailers.ts'
+import { discardRest, startUpload, type Upload } from './upload.ts'
+
+export type ForwardOptions = {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly method: string
+  /** Path and query. */
+  readonly path: string
+  /** Names and values in turn. */
+  readonly fields: readonly string[]
+  readonly hasBody: boolean
+  /** Given the upstream's status and end-to-end fields (names and values in turn), gives the fields to answer with. */
+  readonly onAnswer: (status: number, fields: string[]) => string[]
+  /** The upstream gave no answer, or broke off in the middle of one. Not called when the client has gone. */
+  readonly onFailure: (failure: ForwardFailure) => void
+}
+
+/** Methods that may be sent again when a pooled connection turns out to be dead (RFC 9110 section 9.2.2). */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+/** Methods that mean something by a body: without one they say so (RFC 9110 section 8.6). */
+const WITH_CONTENT = new Set(['POST', 'PUT', 'PATCH'])
+/** A whole body up to this goes to the client in one string with its head, which is the cheapest way. */
+const MAX_TEXT_BYTES = 16 * 1024
+
+/** One request sent upstream, and its answer brought back. */
+export class Exchange implements ConnectionUser {
+  readonly method: string
+  private readonly options: ForwardOptions
+  private readonly upstream: UpstreamPolicy
+  private readonly pool: Pool
+  private connection: Connection | null = null
+  private upload: Upload | null = null
+  private isOver = false
+  private isRepeated = false
+  /** The head of the answer is written, but may still wait for a part of its body to go out with. */
+  private isHeadHeld = false
+
+  constructor(options: ForwardOptions, upstream: UpstreamPolicy, pool: Pool) {
+    this.options = options
+    this.method = options.method
+    this.upstream = upstream
+    this.pool = pool
+  }
+
+  begin(): void {
+    this.options.response.on('close', () => this.cancel())
+    this.pool.submit(this)
+  }
+
+  /** The client has gone, or somebody else has answered it. */
+  private cancel(): void {
+    if (this.isOver) return
+    this.over()
+    if (this.connection === null) this.pool.forget(this)
+    else this.connection.close()
+  }
+
+  private over(): void {
+    const { request, hasBody } = this.options
+    this.isOver = true
+    this.upload?.stop()
+    if (hasBody && !request.readableEnded) discardRest(request)
+  }
+
+  onConnection(connection: Connection): void {
+    this.connection = connection
+  }
+
+  onReady(): void {
+    const { request, hasBody } = this.options
+    const connection = this.connection!
+    const { socket } = connection
+    if (!hasBody) {
+      const isLengthDue = WITH_CONTENT.has(this.method) && !hasLength(this.options.fields)
+      socket.write(requestHead(this.options, isLengthDue ? 'Content-Length: 0\r\n' : ''), 'latin1')
+      connection.sent(this.upstream.responseTimeout)
+      return
+    }
+    const isChunked = !hasLength(this.options.fields)
+    // The head does not wait for the body, but goes with as much of it as is already here.
+    socket.cork()
+    socket.write(requestHead(this.options, isChunked ? 'Transfer-Encoding: chunked\r\n' : ''), 'latin1')
+    const { idleTimeout, responseTimeout } = this.upstream
+    this.upload = startUpload({
+      request,
+      connection,
+      isChunked,
+      idleTimeout,
+      onEnd: () => connection.sent(responseTimeout),
+    })
+    process.nextTick(uncork, socket)
+  }
+
+  onDrain(): void {
+    this.upload?.onDrain()
+  }
+
+  onInformation({ status, fields, names }: ResponseHead): void {
+    const { request, response } = this.options
+    if (status !== 103 || request.httpVersionMinor === 0 || this.isOver || response.headersSent) return
+    const link = fields.filter((_, i) => i % 2 === 1 && names[(i - 1) / 2] === 'link').flatMap(linkValues)
+    try {
+      response.writeEarlyHints({ link })
+    } catch {
+      // Node refuses links that are not well-formed. They are hints: the answer itself is not the worse without them.
+    }
+  }
+
+  onHead(head: ResponseHead, isLast: boolean): void {
+    const { response, onAnswer } = this.options
+    if (this.isOver) return
+    // The client has been told something else meanwhile, such as that its body is malformed.
+    if (response.headersSent) return this.cancel()
+    this.connection!.wait(this.upstream.idleTimeout, 'body_timeout')
+    const fields = endToEnd(head)
+    if (isEventStream(fields)) this.pool.setApart(this.connection!)
+    try {
+      response.writeHead(head.status, head.reason, onAnswer(head.status, fields))
+    } catch (cause) {
+      return this.connection!.fail(faultFailure('malformed', cause))
+    }
+    if (isLast) return this.finish()
+    this.isHeadHeld = true
+  }
+
+  onBody(bytes: Buffer, from: number, to: number, isLast: boolean): void {
+    if (this.isOver) return
+    const { response } = this.options
+    if (isLast) {
+      this.over()
+      const isShort = this.isHeadHeld && to - from <= MAX_TEXT_BYTES
+      if (isShort) response.end(bytes.toString('latin1', from, to), 'latin1')
+      else response.end(copyOf(bytes, from, to))
+      return
+    }
+    this.isHeadHeld = false
+    if (response.write(copyOf(bytes, from, to)) || this.connection!.isStalled) return
+    const connection = this.connection!
+    connection.stall()
+    response.once('drain', () => {
+      if (!this.isOver) connection.goOn()
+    })
+  }
+
+  onEnd(trailers: Fields | null): void {
+    if (this.isOver) return
+    if (trailers !== null && trailers.fields.length > 0) addTrailers(this.options.response, trailers.fields)
+    this.finish()
+  }
+
+  private finish(): void {
+    this.over()
+    this.options.response.end()
+  }
+
+  onPause(): void {
+    if (!this.isHeadHeld) return
+    // Goes out before its body where that is not here yet: an event stream may be silent for long.
+    this.isHeadHeld = false
+    this.options.response.flushHeaders()
+  }
+
+  mayRepeat(): boolean {
+    if (this.isOver || this.isRepeated || this.options.hasBody || !IDEMPOTENT.has(this.method)) return false
+    this.isRepeated = true
+    return true
+  }
+
+  onFault(failure: ForwardFailure): void {
+    if (this.isOver) return
+    this.over()
+    const { response, onFailure } = this.options
+    if (!response.headersSent) return onFailure(failure)
+    // What has come goes out first, which node does in the next tick: then the client sees half an answer, not none.
+    if (this.isHeadHeld) response.flushHeaders()
+    process.nextTick(onFailure, failure)
+  }
+
+  onStall(): void {
+    this.options.response.destroy()
+  }
+}
+
+function uncork(socket: Connection['socket']): void {
+  socket.uncork()
+}
+
+/** A request's head, as text of one byte a character. The parts have been checked where they came in. */
+function requestHead({ method, path, fields }: ForwardOptions, framing: string): string {
+  let head = `${method} ${path} HTTP/1.1\r\n`
+  for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`
+  return `${head}${framing}\r\n`
+}
+
+function hasLength(fields: readonly string[]): boolean {
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i]!.length === 14 && fields[i]!.toLowerCase() === 'content-length') return true
+  }
+  return false
+}
+
+/** The upstream's fields that go on to the client. */
+function endToEnd({ status, fields, names }: ResponseHead): string[] {
+  const kept: string[] = []
+  let connection: string | undefined
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i]!
+    const value = fields[2 * i + 1]!
+    if (name === 'connection') connection = connection === undefined ? value : `${connection},${value}`
+    if (isHopByHop(name)) continue
+    // RFC 9110 section 8.6: a 204 has no length, not even a wrong one.
+    if (status === 204 && name === 'content-length') continue
+    kept.push(fields[2 * i]!, value)
+  }
+  const nominated = nominatedFields(connection)
+  if (nominated === null) return kept
+  return kept.filter((_, i) => !nominated.has(kept[i - (i % 2)]!.toLowerCase()))
+}
+
+function isEventStream(fields: readonly string[]): boolean {
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i]!.length === 12 && fields[i]!.toLowerCase() === 'content-type') {
+      return /^\s*text\/event-stream\b/i.test(fields[i + 1]!)
+    }
+  }
+  return false
+}
+
+/** The members of a Link field: node writes one by one. */
+function linkValues(field: string): string[] {
+  return field.match(/<[^>]*>(?:[^,"]|"[^"]*")*/g)?.map((link) => link.trim()) ?? []
+}
+
+/** Trailers go on where the answer is chunked; node leaves them out elsewhere. */
+function addTrailers(response: ServerResponse, fields: readonly string[]): void {
+  const trailers = forwardableTrailers(fields)
+  const pairs: [string, string][] = []
+  for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i]!, trailers[i + 1]!])
+  if (pairs.length > 0) response.addTrailers(pairs)
+}
+
+/** The buffer that was read into is read into again. */
+function copyOf(bytes: Buffer, from: number, to: number): Buffer {
+  return Buffer.from(bytes.subarray(from, to))
+}

@@ -1,0 +1,82 @@
+import type { IncomingMessage } from 'node:http'
+import type { Connection } from './connection.ts'
+import { forwardableTrailers } from './trailers.ts'
+
+export type Upload = {
+  /** The connection takes more. */
+  onDrain(): void
+  /** Nothing of the body goes upstream any more. */
+  stop(): void
+}
+
+export type UploadOptions = {
+  readonly request: IncomingMessage
+  readonly connection: Connection
+  readonly isChunked: boolean
+  readonly idleTimeout: number
+  readonly onEnd: () => void
+}
+
+/** Sends a request's body as it comes, as fast as the upstream takes it. */
+export function startUpload({ request, connection, isChunked, idleTimeout, onEnd }: UploadOptions): Upload {
+  const { socket } = connection
+
+  function onData(chunk: Buffer): void {
+    if (isChunked) {
+      socket.cork()
+      socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1')
+      socket.write(chunk)
+      socket.write('\r\n', 'latin1')
+      socket.uncork()
+    } else {
+      socket.write(chunk)
+    }
+    connection.since = 0
+    if (!socket.writableNeedDrain) return
+    request.pause()
+    if (!connection.isAnswering()) connection.wait(idleTimeout, 'write_timeout')
+  }
+
+  function onLast(): void {
+    if (isChunked) socket.write(`0\r\n${trailerLines(request.rawTrailers)}\r\n`, 'latin1')
+    onEnd()
+  }
+
+  request.on('data', onData)
+  request.on('end', onLast)
+  return {
+    onDrain() {
+      if (!request.isPaused()) return
+      if (!connection.isAnswering()) connection.wait(Number.POSITIVE_INFINITY, 'write_timeout')
+      request.resume()
+    },
+    stop() {
+      request.off('data', onData)
+      request.off('end', onLast)
+    },
+  }
+}
+
+/** A client that goes on for longer than this behind its answer is cut off. */
+const MAX_DISCARDED_BYTES = 1024 * 1024
+
+/**
+ * Reads on, to no end, the body of a request that is answered already: unread it would stop the connection, where the
+ * client's next request waits behind it. One that goes on for long is cut off, with its connection.
+ */
+export function discardRest(request: IncomingMessage): void {
+  let left = MAX_DISCARDED_BYTES
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length
+    if (left < 0) request.destroy()
+  })
+  request.resume()
+}
+
+function trailerLines(rawTrailers: readonly string[]): string {
+  if (rawTrailers.length === 0) return ''
+  const fields = forwardableTrailers(rawTrailers)
+  let lines = ''
+  for (let i = 0; i < fields.length; i += 2) lines += `${fields[i]}: ${fields[i + 1]}\r\n`
+  return lines
+}
