@@ -15,6 +15,7 @@ import type { Limiter } from '../limiter/limiter.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics, RequestOutcome } from '../metrics/metrics.ts'
 import type { DenyEntry, Policy } from '../policy/types.ts'
+import { createAddressWatch } from './address-watch.ts'
 import { addRateFields, rateFields } from './answer-fields.ts'
 import { closeGently } from './close-gently.ts'
 import {
@@ -118,6 +119,8 @@ export function createProxy(options: ProxyOptions): Proxy {
       onMarkProblem: (reason) => metrics.badMarks.inc({ reason }),
     })
   let rules = compile(options.policy)
+  const watch = createAddressWatch({ clock, log })
+  watch.use(options.policy.identity.trustedProxies.length)
 
   function run(exchange: Exchange): void {
     const { request, rules } = exchange
@@ -126,7 +129,9 @@ export function createProxy(options: ProxyOptions): Proxy {
     exchange.facts = facts
     const client = rules.clientAddress(request.socket.remoteAddress, facts.headers)
     if (client.isPeerTrusted) exchange.requestId = readRequestId(facts.headers['x-request-id']) ?? exchange.requestId
-    else if (facts.names.some((name) => isForwarding(name, rules.peerFields))) metrics.untrustedForwarding.inc()
+    const isForwarded = !client.isPeerTrusted && facts.names.some((name) => isForwarding(name, rules.peerFields))
+    if (isForwarded) metrics.untrustedForwarding.inc()
+    watch.note(client, isForwarded)
     if (facts.headers.via?.includes(via)) return refuse(exchange, 'error', LOOP)
 
     const ruling = rules.rule(facts, client.address)
@@ -418,6 +423,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     server,
     use(policy) {
       rules = compile(policy)
+      watch.use(policy.identity.trustedProxies.length)
     },
     routes: () => rules.routes,
     closeIdle() {

@@ -2,7 +2,7 @@ import { createHmac, generateKeyPairSync } from 'node:crypto'
 import { SignJWT } from 'jose'
 import t, { type Test } from 'tap'
 import type { JwtPolicy } from '../../src/policy/types.ts'
-import { type PolicyChanges, startTestApp } from '../fixtures/app.ts'
+import { manualClock, type PolicyChanges, startTestApp } from '../fixtures/app.ts'
 import { limitOf } from '../fixtures/policy.ts'
 import { ask, get } from '../fixtures/raw-client.ts'
 import { startUpstream } from '../fixtures/upstream.ts'
@@ -34,12 +34,14 @@ const COOKIE = { enabled: true, maxAge: 604_800_000, sameSite: 'lax', tokenHeade
 
 async function start(t: Test, identity: PolicyChanges['identity'] = {}) {
   const upstream = await startUpstream(t)
-  const test = await startTestApp(t, {
+  const changes: PolicyChanges = {
     limits: [LIMIT],
     upstream: { url: upstream.url },
     server: { maxHeaderBytes: 1024 * 1024 },
     identity: { jwt: [IDP], deviceCookie: COOKIE, ...identity },
-  })
+  }
+  // It stands still: a token that is seen again a second later is one that stays, and may become a member.
+  const test = await startTestApp(t, changes, { clock: manualClock() })
   return { upstream, ...test }
 }
 
