@@ -18,6 +18,8 @@ export type AppOptions = {
   readonly clock?: Clock
   /** Between 0 and 1; spreads probes, jitter and samples. */
   readonly random?: () => number
+  /** Log lines that were not taken, so far. */
+  readonly droppedLines?: () => number
 }
 
 export type App = {
@@ -28,6 +30,8 @@ export type App = {
   reload(policy: Policy): void
   /** Notes that a reload failed: the policy in force stays. */
   refuseReload(): void
+  /** Counts an error that nobody caught. */
+  countUncaught(): void
   /**
    * Ends in order: not ready, wait `drain_delay`, accept nothing new, finish what is under way within `drain_timeout`,
    * then cut what is left. Resolves when nothing is open any more; a second call returns the same promise.
@@ -48,7 +52,9 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   })
   const proxy = createProxy({ policy, limiter, metrics, log, clock, random })
   let isReady = true
+  const { droppedLines = () => 0 } = options
   let countedFolds = 0
+  let countedDrops = 0
   const admin = createAdminServer({
     metrics,
     isReady: () => isReady,
@@ -56,6 +62,8 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
       metrics.buckets.set(local.size())
       metrics.bucketFolds.inc(local.folds() - countedFolds)
       countedFolds = local.folds()
+      metrics.droppedLines.inc(droppedLines() - countedDrops)
+      countedDrops = droppedLines()
     },
     isLoopback: isLoopback(policy.admin.host),
   })
@@ -105,6 +113,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
       metrics.reloadSuccessful.set(0)
       metrics.reloads.inc({ result: 'failure' })
     },
+    countUncaught: () => metrics.uncaught.inc(),
     close() {
       closing ??= end()
       return closing
