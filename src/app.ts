@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Server } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
 import { createAdminServer } from './admin/server.ts'
@@ -85,11 +86,12 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     isReady = false
     if (drain.drainDelay > 0) await new Promise((resolve) => setTimeout(resolve, drain.drainDelay))
     const cut = setTimeout(proxy.cut, drain.drainTimeout)
-    await closeServer(proxy.server, proxy.closeIdle)
+    await proxy.drain()
     clearTimeout(cut)
     await proxy.close()
     await Promise.all([shared?.close(), local.close()])
-    const adminClosed = closeServer(admin, () => admin.closeIdleConnections())
+    const adminClosed = once(admin, 'close')
+    admin.close()
     admin.closeAllConnections()
     await adminClosed
   }
@@ -208,17 +210,6 @@ function listen(server: Server, { host, port }: HostPort, key: string, log: Logg
     server.listen(port, host, () => {
       server.off('error', refuse)
       server.on('error', (err) => log.error({ err }, 'a listener failed'))
-      resolve()
-    })
-  })
-}
-
-/** Closes a server when what is under way has ended. A connection kept alive would hold it open: idle ones are closed. */
-function closeServer(server: Server, closeIdle: () => void): Promise<void> {
-  return new Promise((resolve) => {
-    const sweep = setInterval(closeIdle, 50)
-    server.close(() => {
-      clearInterval(sweep)
       resolve()
     })
   })
