@@ -123,7 +123,7 @@ t.test('messages under way are whole when the end comes: no frame is broken open
   const { app, far, open } = await startSockets(t)
   const errors: string[] = []
   const messages = { near: 0, far: 0 }
-  const text = 'abcdefghij'.repeat(20_000)
+  const text = 'abcdefghij'.repeat(7000)
   const codes: number[] = []
   function chat(socket: WebSocket, side: 'near' | 'far', pace: number): void {
     const sending = setInterval(() => socket.send(text), pace)
@@ -137,8 +137,8 @@ t.test('messages under way are whole when the end comes: no frame is broken open
       clearInterval(sending)
     })
   }
-  far.on('connection', (socket) => chat(socket, 'far', 3))
-  for (let i = 0; i < 5; i++) chat(await open(), 'near', 4)
+  far.on('connection', (socket) => chat(socket, 'far', 11))
+  for (let i = 0; i < 5; i++) chat(await open(), 'near', 13)
   await eventually('they talk', () => messages.near > 20 && messages.far > 20)
   await app.close()
   await eventually('all have ended', () => codes.length === 10)
