@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Server } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
 import { createAdminServer } from './admin/server.ts'
@@ -23,6 +24,8 @@ export type AppOptions = {
   readonly wallMs?: () => number
   /** Between 0 and 1; spreads probes, jitter and samples. */
   readonly random?: () => number
+  /** Log lines that were not taken, so far. */
+  readonly droppedLines?: () => number
 }
 
 export type App = {
@@ -33,6 +36,8 @@ export type App = {
   reload(policy: Policy): void
   /** Notes that a reload failed: the policy in force stays. */
   refuseReload(): void
+  /** Counts an error that nobody caught. */
+  countUncaught(): void
   /**
    * Ends in order: not ready, wait `drain_delay`, accept nothing new, finish what is under way within `drain_timeout`,
    * then cut what is left. Resolves when nothing is open any more; a second call returns the same promise.
@@ -59,7 +64,9 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   })
   const proxy = createProxy({ policy, limiter, membership, metrics, log, clock, random, wallMs, jwks })
   let isReady = true
+  const { droppedLines = () => 0 } = options
   let countedFolds = 0
+  let countedDrops = 0
   const admin = createAdminServer({
     metrics,
     isReady: () => isReady,
@@ -67,6 +74,8 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
       metrics.buckets.set(local.size())
       metrics.bucketFolds.inc(local.folds() - countedFolds)
       countedFolds = local.folds()
+      metrics.droppedLines.inc(droppedLines() - countedDrops)
+      countedDrops = droppedLines()
     },
     isLoopback: isLoopback(policy.admin.host),
   })
@@ -91,12 +100,13 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     isReady = false
     if (drain.drainDelay > 0) await new Promise((resolve) => setTimeout(resolve, drain.drainDelay))
     const cut = setTimeout(proxy.cut, drain.drainTimeout)
-    await closeServer(proxy.server, proxy.closeIdle)
+    await proxy.drain()
     clearTimeout(cut)
     jwks.close()
     await proxy.close()
     await Promise.all([shared?.close(), local.close()])
-    const adminClosed = closeServer(admin, () => admin.closeIdleConnections())
+    const adminClosed = once(admin, 'close')
+    admin.close()
     admin.closeAllConnections()
     await adminClosed
   }
@@ -121,6 +131,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
       metrics.reloadSuccessful.set(0)
       metrics.reloads.inc({ result: 'failure' })
     },
+    countUncaught: () => metrics.uncaught.inc(),
     close() {
       closing ??= end()
       return closing
@@ -241,17 +252,6 @@ function listen(server: Server, { host, port }: HostPort, key: string, log: Logg
     server.listen(port, host, () => {
       server.off('error', refuse)
       server.on('error', (err) => log.error({ err }, 'a listener failed'))
-      resolve()
-    })
-  })
-}
-
-/** Closes a server when what is under way has ended. A connection kept alive would hold it open: idle ones are closed. */
-function closeServer(server: Server, closeIdle: () => void): Promise<void> {
-  return new Promise((resolve) => {
-    const sweep = setInterval(closeIdle, 50)
-    server.close(() => {
-      clearInterval(sweep)
       resolve()
     })
   })

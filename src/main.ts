@@ -21,6 +21,9 @@ const io = {
   err: (text: string) => void process.stderr.write(text),
 }
 
+// Who reads them may have gone.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
 async function run(argv: readonly string[]): Promise<ExitCode> {
   const [first, ...rest] = argv
   if (first === '-h' || first === '--help' || first === 'help') return say(USAGE)
@@ -38,7 +41,13 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
 async function runServe(args: readonly string[]): Promise<ExitCode> {
   const onSignal = catchSignals()
   const { serve } = await import('./commands/serve.ts')
-  return serve(args, { ...io, version: readVersion(), onSignal, exit: (code) => process.exit(code) })
+  return serve(args, {
+    ...io,
+    version: readVersion(),
+    onSignal,
+    onUncaught: (listener) => process.on('uncaughtException', listener),
+    exit: (code) => process.exit(code),
+  })
 }
 
 type Signal = 'SIGTERM' | 'SIGINT' | 'SIGHUP'

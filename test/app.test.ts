@@ -207,23 +207,6 @@ t.test('close', async (t) => {
     )
   })
 
-  t.test('waits for an open tunnel', async (t) => {
-    const asked = signal<Turn>()
-    const { app, url } = await startBoth(t, { server: { drainTimeout: 20_000 } }, (turn) => {
-      turn.send('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
-      asked.give(turn)
-    })
-    const client = await openClient(t, url)
-    client.write(get('/', 'Connection: Upgrade', 'Upgrade: websocket'))
-    await client.until('101')
-    const closing = app.close()
-    const { socket } = await asked.come
-    socket.write('last words')
-    await client.until('last words')
-    client.socket.end()
-    await closing
-  })
-
   t.test('drops connections that are kept alive', async (t) => {
     const { app, url } = await startBoth(t, { server: { drainTimeout: 20_000 } })
     const client = await openClient(t, url)

@@ -35,7 +35,7 @@ const sources: ReadonlyMap<string, Source> = new Map(files.map((file) => [file, 
 
 /** From the lowest to the highest; a file is of the first level that names it or its folder. */
 const LEVELS: readonly (readonly string[])[] = [
-  ['errors.ts', 'clock.ts', 'log.ts', 'version.ts'],
+  ['errors.ts', 'clock.ts', 'log.ts', 'line-sink.ts', 'version.ts'],
   [
     'policy/types.ts',
     'http/facts.ts',

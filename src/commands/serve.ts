@@ -1,64 +1,97 @@
 import { parseArgs } from 'node:util'
 import { type App, startApp } from '../app.ts'
 import { SluiceError } from '../errors.ts'
-import { createLog, type Logger } from '../log.ts'
+import { createLog, type Logger, standardOutput } from '../log.ts'
 import { defaultPolicy, type ParseResult } from '../policy/parse.ts'
 import { formatProblem, type Problem } from '../policy/problem.ts'
-import { readPolicy } from '../policy/read.ts'
+import { createPolicySource, type PolicySource } from '../policy/source.ts'
+import { type Watch, watchFiles } from '../policy/watch.ts'
 import type { CommandIo, ExitCode } from './command.ts'
 
 export type ServeIo = CommandIo & {
   readonly version: string
   /** Calls back on each of the process's signals. */
   onSignal(listener: (signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP') => void): void
-  /** Ends the process now: the second request to end does not wait. */
+  /** Calls back on errors and rejections that nobody caught; from then on they do not end the process. */
+  onUncaught(listener: (cause: unknown) => void): void
+  /** Ends the process now, whatever is still open. */
   exit(code: number): never
 }
 
+/** How long the last log lines may take to be read before the process ends without them. */
+const LAST_LINES_PATIENCE = 500
+
 /**
- * `sluice serve [-c file]`: runs the proxy until SIGTERM or SIGINT, then drains and resolves with 0. SIGHUP reads the
- * policy again: a good one is put in force, a bad one leaves the old. Resolves with 1 when the policy has problems or a
- * port is taken, having told them all.
+ * `sluice serve [-c file]`: runs the proxy until SIGTERM or SIGINT, then drains and ends the process with 0. SIGHUP, or a
+ * change of the policy's files, reads the policy again: a good one is put in force, a bad one leaves the old. Resolves with
+ * 1 when the policy has problems at the start or a port is taken, having told them all.
  */
 export async function serve(args: readonly string[], io: ServeIo): Promise<ExitCode> {
   const file = readArguments(args, io)
-  const loaded = loadPolicy(file, io)
+  const source = file === null ? null : createPolicySource(file, io.env)
+  const loaded = loadPolicy(source, io)
   if (loaded === null) return 1
   const { policy, warnings } = loaded
-  const log = createLog({ level: policy.log.level })
+  const output = standardOutput()
+  const log = createLog({ level: policy.log.level, destination: output })
   warn(log, warnings)
   let app: App
   try {
-    app = await startApp(policy, { log, version: io.version })
+    app = await startApp(policy, { log, version: io.version, droppedLines: output.dropped })
   } catch (cause) {
     if (!(cause instanceof SluiceError)) throw cause
     io.err(`sluice: ${cause.message}\n`)
     return 1
   }
+  io.onUncaught((cause) => {
+    app.countUncaught()
+    log.fatal({ err: cause }, 'an error that nobody caught: this is a defect of Sluice, which goes on')
+  })
   const { url, adminUrl } = app
   log.info({ url, admin: adminUrl, upstream: policy.upstream.url, policy: policy.hash, mode: policy.mode }, 'listening')
-  return runUntilSignal(app, file, log, io)
+  await runUntilSignal(app, source, log, io)
+  log.info('ended')
+  await output.end(LAST_LINES_PATIENCE)
+  // Not left to the event loop: a standard output that nobody reads would keep it going.
+  return io.exit(0)
 }
 
-function runUntilSignal(app: App, file: string | null, log: Logger, io: ServeIo): Promise<ExitCode> {
+/** Resolves when a signal to end has come and all is drained. */
+function runUntilSignal(app: App, source: PolicySource | null, log: Logger, io: ServeIo): Promise<void> {
+  const watch = source === null ? null : watchSource(source, () => reload(app, source, log, io), log)
   return new Promise((resolve) => {
     let isEnding = false
     io.onSignal((signal) => {
-      if (signal === 'SIGHUP') return reload(app, file, log, io)
+      if (signal === 'SIGHUP') return reload(app, source, log, io)
       if (isEnding) return io.exit(1)
       isEnding = true
       log.info({ signal }, 'draining')
-      app.close().then(() => {
-        log.info('ended')
-        resolve(0)
-      })
+      watch?.close()
+      app
+        .close()
+        .catch((err: unknown) => log.error({ err }, 'the end was not clean'))
+        .finally(resolve)
     })
   })
 }
 
-function reload(app: App, file: string | null, log: Logger, io: ServeIo): void {
+function watchSource(source: PolicySource, changed: () => void, log: Logger): Watch {
+  return watchFiles({
+    files: source.files,
+    look() {
+      if (source.hasChanged()) changed()
+    },
+    onDeaf: (folder, cause) =>
+      log.warn(
+        { folder, cause: String(cause) },
+        'cannot watch the folder of a policy file; looking at it by the clock',
+      ),
+  })
+}
+
+function reload(app: App, source: PolicySource | null, log: Logger, io: ServeIo): void {
   const problems: string[] = []
-  const loaded = loadPolicy(file, { ...io, err: (text) => problems.push(text.trimEnd()) })
+  const loaded = loadPolicy(source, { ...io, err: (text) => problems.push(text.trimEnd()) })
   if (loaded !== null) {
     warn(log, loaded.warnings)
     return app.reload(loaded.policy)
@@ -72,10 +105,10 @@ function warn(log: Logger, warnings: readonly Problem[]): void {
 }
 
 /** The policy of a file, or the default one; null with all its problems told. */
-function loadPolicy(file: string | null, io: CommandIo): Extract<ParseResult, { ok: true }> | null {
+function loadPolicy(source: PolicySource | null, io: CommandIo): Extract<ParseResult, { ok: true }> | null {
   let result: ParseResult
   try {
-    result = file === null ? defaultPolicy(io.env) : readPolicy(file, io.env)
+    result = source === null ? defaultPolicy(io.env) : source.read()
   } catch (cause) {
     if (!(cause instanceof SluiceError)) throw cause
     io.err(`sluice: ${cause.message}\n`)

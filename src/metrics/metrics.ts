@@ -87,6 +87,8 @@ export function createMetrics(build: { readonly version: string; readonly node: 
       'When the policy in force was loaded, seconds since the epoch.',
     ),
     reloads: counter('sluice_config_reloads_total', 'Loads of the policy.', ['result']),
+    droppedLines: counter('sluice_log_lines_dropped_total', 'Log lines that standard output did not take.'),
+    uncaught: counter('sluice_uncaught_errors_total', 'Errors that nobody caught; the process goes on.'),
     buildInfo: gauge('sluice_build_info', 'Version of Sluice and of Node, as labels; always 1.', ['version', 'node']),
   }
   metrics.buildInfo.set({ version: build.version, node: build.node }, 1)

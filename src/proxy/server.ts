@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import { type Facts, isRefusal, readFacts } from '../http/facts.ts'
@@ -58,8 +59,11 @@ export type Proxy = {
   use(policy: Policy): void
   /** Every value that the route label can take under the policy in force. */
   routes(): readonly string[]
-  /** Ends the connections that wait for a request, their first one included, for which the server itself would wait. */
-  closeIdle(): void
+  /**
+   * Takes no new connection, and ends those that are there: tunnels by their closing handshake, the others with their next
+   * answer, or when they have asked nothing for a second. Resolves when all are closed; `cut` is for those that do not end.
+   */
+  drain(): Promise<void>
   /** Ends every connection at once, with what is under way on it. */
   cut(): void
   /** Ends the tunnels and the connections to the upstream. The server is the caller's to close. */
@@ -90,6 +94,9 @@ type Exchange = {
   isTunnelOpen: boolean
   isFinished: boolean
 }
+
+/** How long (milliseconds) a connection that is kept alive may still bring a request once the proxy is ending. */
+const LAST_CALL = 1000
 
 /** A body longer than this, or of unknown length, is not worth reading to keep a refused client's connection. */
 const MAX_DRAINED_BYTES = 64 * 1024
@@ -426,9 +433,22 @@ export function createProxy(options: ProxyOptions): Proxy {
       watch.use(policy.identity.trustedProxies.length)
     },
     routes: () => rules.routes,
-    closeIdle() {
-      server.closeIdleConnections()
-      for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
+    async drain() {
+      const closed = once(server, 'close')
+      // Not http's own close: it would at once end connections on which a request is already on its way.
+      NetServer.prototype.close.call(server)
+      upgrader.leave()
+      Object.assign(server, { keepAliveTimeout: LAST_CALL, keepAliveTimeoutBuffer: 0 })
+      // The timeout of those that wait for their next request; of the others there is none, or the tunnel's.
+      for (const socket of connections)
+        if (answerUnderWay(socket) === null && socket.timeout) socket.setTimeout(LAST_CALL)
+      const silent = setTimeout(() => {
+        for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
+      }, LAST_CALL)
+      await closed
+      clearTimeout(silent)
+      // What http adds to the close of a server: it stops looking for slow headers.
+      server.close()
     },
     cut() {
       upgrader.close()

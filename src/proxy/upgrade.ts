@@ -4,6 +4,8 @@ import type { Duplex } from 'node:stream'
 import httpProxy from 'http-proxy'
 import { isHopByHop, nominatedFields } from '../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../policy/types.ts'
+import { closeGently } from './close-gently.ts'
+import { createFarewell, type Farewell } from './farewell.ts'
 import { compileConnect, type ForwardFailure, failureOf } from './forward.ts'
 
 export type UpgradeOptions = {
@@ -26,6 +28,8 @@ export type UpgradeOptions = {
 
 export type Upgrader = {
   upgrade(options: UpgradeOptions): void
+  /** Begins the closing handshake of every tunnel, open now or later; `close` is for those that do not end by it. */
+  leave(): void
   /** Cuts the open tunnels. */
   close(): void
 }
@@ -41,6 +45,8 @@ export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
   const agent = Object.assign(new Agent({ keepAlive: false }), { createConnection: () => connect() })
   const proxy = httpProxy.createProxyServer({ target: 'http://upstream', agent, changeOrigin: false, xfwd: false })
   const open = new Set<Duplex>()
+  const farewells = new Set<Farewell>()
+  let isLeaving = false
   // http-proxy emits on itself what has no callback; without a listener that would end the process.
   proxy.on('error', () => {})
 
@@ -54,7 +60,12 @@ export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
     socket.on('error', () => socket.destroy())
     socket.once('close', () => open.delete(socket))
     request.headers = headersOf([...options.fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket'])
-    const exchange = guard(options, upstream)
+    const exchange = guard(options, upstream, (farewell) => {
+      farewells.add(farewell)
+      socket.once('close', () => farewells.delete(farewell))
+      // The pipes are laid within this turn.
+      if (isLeaving) setImmediate(farewell.begin)
+    })
     const onRequest = (upstreamRequest: ClientRequest, from: IncomingMessage) => {
       if (from === request) exchange.begin(upstreamRequest)
     }
@@ -66,6 +77,10 @@ export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
 
   return {
     upgrade,
+    leave() {
+      isLeaving = true
+      for (const farewell of farewells) farewell.begin()
+    },
     close() {
       for (const socket of open) socket.destroy()
       proxy.close()
@@ -77,7 +92,7 @@ export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
 const MAX_EARLY_READS = 16
 
 /** The guards around one upgrade: a handshake timer, then an idle timer; either side's end is the other's. */
-function guard(options: UpgradeOptions, upstream: UpstreamPolicy) {
+function guard(options: UpgradeOptions, upstream: UpstreamPolicy, onTunnel: (farewell: Farewell) => void) {
   const { response } = options
   const socket = options.socket as Socket
   const early: Buffer[] = []
@@ -147,8 +162,15 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy) {
     Object.assign(answer, { headers: linesOf([...fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket']) })
     options.onOpen()
     socket.once('close', options.onClose)
-    socket.once('close', () => upstreamSocket.destroy())
-    upstreamSocket.once('close', () => socket.destroy())
+    // Paused, so that what arrived with the answer waits for the pipe.
+    const farewell = createFarewell(socket, upstreamSocket.pause())
+    const endWith = (other: Socket) => () => {
+      if (!farewell.hasBegun()) other.destroy()
+      else if (other.writable) closeGently(other)
+    }
+    socket.once('close', endWith(upstreamSocket))
+    upstreamSocket.once('close', endWith(socket))
+    onTunnel(farewell)
     // Every byte of the tunnel, either way, is read from or written to the client's socket: one timer sees both.
     socket.setTimeout(upstream.idleTimeout, () => socket.destroy())
   }
