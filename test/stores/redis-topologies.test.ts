@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { TOKEN } from '../../src/limiter/bucket.ts'
 import { createBucket } from '../../src/limiter/plan.ts'
 import { createRedisStore, type RedisStoreOptions } from '../../src/stores/redis.ts'
-import { debitOf, isAdmitted, storeContract, T0 } from '../contracts/store.ts'
+import { debitOf, isAdmitted } from '../contracts/store.ts'
 import { eventually } from '../fixtures/app.ts'
 import { freePort, startRedis } from '../fixtures/redis-server.ts'
 import { at } from '../fixtures/redis-store.ts'
@@ -33,11 +33,6 @@ t.test('a cluster', async (t) => {
     )
     return store
   }
-
-  storeContract(t, 'the store on a cluster', async (t) => {
-    const clock = { us: T0 }
-    return { store: await ready(t, { nowUs: () => clock.us }), clock }
-  })
 
   t.test('keys of many networks lie on all nodes', async (t) => {
     const store = await ready(t, { keyPrefix: 'spread:' })
