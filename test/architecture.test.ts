@@ -143,6 +143,9 @@ const HOMES: readonly (readonly [name: string, ...homes: string[]])[] = [
   ['ioredis', 'stores/redis.ts', 'demo/queue/redis.ts'],
   ['prom-client', 'metrics/'],
   ['pino', 'log.ts', 'demo/'],
+  ['bullmq', 'demo/queue/redis.ts'],
+  ['jackd', 'demo/queue/beanstalkd.ts'],
+  ['@aws-sdk/client-sqs', 'demo/queue/sqs.ts'],
   ['yaml', 'policy/'],
   ['zod', 'policy/'],
 ]

@@ -1,5 +1,5 @@
 import type { Timers } from '../timers.ts'
-import { MAX_MESSAGE_BYTES, type Message, type Queue, type Reservation } from './queue.ts'
+import { checkSize, type Message, type Queue, type Reservation } from './queue.ts'
 
 /** The bounds of a queue in process. */
 export type MemoryQueueOptions = {
@@ -37,10 +37,11 @@ export function createMemoryQueue({ maxMessages, leaseMs, timers }: MemoryQueueO
   function lease(entry: Entry): Reservation {
     entry.attempt++
     const { message, attempt } = entry
-    reserved.set(
-      entry,
-      timers.after(leaseMs, () => settle(() => offer(entry))),
-    )
+    hold()
+    function hold(): void {
+      const cancel = timers.after(leaseMs, () => settle(() => offer(entry)))
+      reserved.set(entry, cancel)
+    }
     /** Runs once, and only for the holder of the lease: a late holder finds another's attempt, or none. */
     function settle(move: () => void): void {
       if (entry.attempt !== attempt || !reserved.has(entry)) return
@@ -51,6 +52,7 @@ export function createMemoryQueue({ maxMessages, leaseMs, timers }: MemoryQueueO
     return {
       message,
       attempt,
+      extend: async () => settle(hold),
       done: async () => settle(() => {}),
       retry: async (delayMs) => settle(() => delay(entry, delayMs)),
       bury: async () => settle(() => bury(entry)),
@@ -74,7 +76,7 @@ export function createMemoryQueue({ maxMessages, leaseMs, timers }: MemoryQueueO
   return {
     async put(message) {
       if (closed) throw new Error('the queue is closed')
-      if (Buffer.byteLength(message.body) > MAX_MESSAGE_BYTES) throw new RangeError('the message is too large to queue')
+      checkSize(message)
       if (ready.size + delayed.size + reserved.size >= maxMessages) return 'full'
       offer({ message, attempt: 0 })
       return 'added'
