@@ -140,10 +140,11 @@ t.test('the demo stands for itself: it takes errors and log, and only npm start 
 const HOMES: readonly (readonly [name: string, ...homes: string[]])[] = [
   ['http-proxy', 'proxy/upgrade.ts'],
   ['undici', 'proxy/forward.ts'],
-  ['ioredis', 'stores/redis.ts', 'demo/queue/redis.ts'],
+  ['ioredis', 'stores/redis.ts', 'demo/queue/redis.ts', 'demo/redis-connection.ts'],
   ['prom-client', 'metrics/'],
   ['pino', 'log.ts', 'demo/'],
   ['bullmq', 'demo/queue/redis.ts'],
+  ['classic-level', 'demo/storage/journal.ts'],
   ['jackd', 'demo/queue/beanstalkd.ts'],
   ['@aws-sdk/client-sqs', 'demo/queue/sqs.ts'],
   ['yaml', 'policy/'],
@@ -162,7 +163,7 @@ for (const [name, ...homes] of HOMES) {
 }
 
 t.test('the environment and the exit code are for the entry points', async (t) => {
-  const entries = ['main.ts', 'start.ts', 'demo/main.ts']
+  const entries = ['main.ts', 'start.ts', 'demo/main.ts', 'demo/worker-main.ts']
   for (const pattern of [/\bprocess\.env\b/, /\bprocess\.exit(?:Code)?\b/, /\{[^}]*\benv\b[^}]*\} = process\b/]) {
     t.same(
       files.filter((file) => pattern.test(sources.get(file)!.code) && !entries.includes(file)),

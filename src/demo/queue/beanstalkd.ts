@@ -1,8 +1,9 @@
 import jackd, { type JackdClient } from 'jackd'
+import { inTime, PATIENCE_MS } from '../in-time.ts'
 import { leased } from './leased.ts'
 import type { BackendOptions } from './options.ts'
 import { checkSize, type Message, type Queue, type Reservation } from './queue.ts'
-import { inTime, PATIENCE_MS, unavailable } from './unavailable.ts'
+import { unavailable } from './unavailable.ts'
 
 /** The package is CommonJS whose types promise a default export that Node does not see. */
 const Jackd = jackd as unknown as typeof JackdClient

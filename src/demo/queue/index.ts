@@ -1,4 +1,6 @@
 import { SluiceError } from '../../errors.ts'
+import type { Journal } from '../storage/journal.ts'
+import type { QueuedMessage } from '../storage/storage.ts'
 import type { Timers } from '../timers.ts'
 import { createMemoryQueue } from './memory.ts'
 import type { BackendOptions } from './options.ts'
@@ -12,6 +14,8 @@ export type OpenQueueOptions = Omit<BackendOptions, 'name'> & {
   readonly sqsEndpoint?: string | undefined
   /** Left out, the one that all processes of the demo share. */
   readonly name?: string
+  /** For the queue in process; the others keep their messages by themselves. */
+  readonly journal?: Journal<QueuedMessage> | undefined
 }
 
 const KINDS: readonly (readonly [pattern: RegExp, kind: QueueKind])[] = [
@@ -32,10 +36,11 @@ export function queueKind(url: string): QueueKind | undefined {
  * The queue that `url` means. Its client is loaded only now, and only its own. The backend need not be there yet: what
  * needs it rejects until it is. Throws a SluiceError `usage` for a URL that means no queue.
  */
-export async function openQueue({ timers, sqsEndpoint, name = NAME, ...options }: OpenQueueOptions): Promise<Queue> {
+export async function openQueue(all: OpenQueueOptions): Promise<Queue> {
+  const { timers, sqsEndpoint, name = NAME, journal, ...options } = all
   switch (queueKind(options.url)) {
     case 'memory':
-      return createMemoryQueue({ ...options, timers })
+      return createMemoryQueue({ ...options, timers, journal })
     case 'redis':
       return (await import('./redis.ts')).createRedisQueue({ ...options, name })
     case 'beanstalkd':

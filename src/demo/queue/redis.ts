@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { type Job as BullJob, Queue as BullQueue, Worker as BullWorker } from 'bullmq'
 import { Redis } from 'ioredis'
+import { inTime } from '../in-time.ts'
+import { connectRedis, retryStrategy } from '../redis-connection.ts'
 import { leased } from './leased.ts'
 import type { BackendOptions } from './options.ts'
 import { checkSize, type Queue, type Reservation } from './queue.ts'
-import { inTime, PATIENCE_MS, unavailable } from './unavailable.ts'
+import { unavailable } from './unavailable.ts'
 import { createWaiters } from './waiters.ts'
 
 type Body = { readonly body: string }
@@ -21,25 +22,12 @@ const ID_PREFIX = 'job-'
  * put twice under one id is one message. Connects when it can, and again whenever the connection is lost.
  */
 export function createRedisQueue({ url, name, maxMessages, leaseMs, log }: BackendOptions): Queue {
-  // Nothing is kept for later or sent again: what was not queued at once is told to the caller as not queued.
-  const sender = new Redis(url, {
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy,
-    lazyConnect: true,
-  })
+  const sender = connectRedis(url)
   // BullMQ's own rule for a connection that blocks: to wait as long as it takes.
   const taker = new Redis(url, { maxRetriesPerRequest: null, retryStrategy, lazyConnect: true })
-  let lastError: unknown = new Error('it was never connected')
-  for (const connection of [sender, taker]) {
-    connection.on('error', (error) => {
-      lastError = error
-    })
-    connection.connect().catch((error: unknown) => {
-      lastError = error
-    })
-  }
-  const queue = new BullQueue<Body>(name, { connection: sender, skipVersionCheck: true })
+  taker.on('error', () => {})
+  taker.connect().catch(() => {})
+  const queue = new BullQueue<Body>(name, { connection: sender.redis, skipVersionCheck: true })
   const worker = new BullWorker<Body>(name, null, {
     connection: taker,
     autorun: false,
@@ -54,14 +42,10 @@ export function createRedisQueue({ url, name, maxMessages, leaseMs, log }: Backe
   worker.on('error', note)
   void worker.startStalledCheckTimer()
 
-  async function ask<T>(call: () => Promise<T>): Promise<T> {
-    try {
-      if (sender.status !== 'ready') await ready(sender)
-      return await inTime(call())
-    } catch (error) {
-      const isLost = sender.status !== 'ready'
-      throw unavailable(url, isLost ? lastError : error)
-    }
+  function ask<T>(call: () => Promise<T>): Promise<T> {
+    return sender.ask(call).catch((error: unknown) => {
+      throw unavailable(url, error)
+    })
   }
 
   async function depth() {
@@ -115,27 +99,8 @@ export function createRedisQueue({ url, name, maxMessages, leaseMs, log }: Backe
       await waiters.close()
       // Their own goodbyes wait for a Redis that may be away.
       await Promise.allSettled([inTime(worker.close(true), 1000), inTime(queue.close(), 1000)])
-      sender.disconnect()
+      sender.close()
       taker.disconnect()
     },
-  }
-}
-
-function retryStrategy(times: number): number {
-  return Math.min(times * 100, 1000)
-}
-
-/** Waits for a connection that is being made; rejects when it cannot be, or is between two attempts. */
-async function ready(connection: Redis): Promise<void> {
-  if (!['connecting', 'connect'].includes(connection.status)) throw new Error('the connection is lost')
-  const stop = new AbortController()
-  const close = once(connection, 'close', { signal: stop.signal }).then(() => {
-    throw new Error('the connection was refused')
-  })
-  try {
-    await inTime(Promise.race([once(connection, 'ready', { signal: stop.signal }), close]), PATIENCE_MS)
-  } finally {
-    stop.abort()
-    close.catch(() => {})
   }
 }

@@ -8,10 +8,11 @@ import {
   SQSClient,
   type Message as SqsMessage,
 } from '@aws-sdk/client-sqs'
+import { PATIENCE_MS } from '../in-time.ts'
 import { leased } from './leased.ts'
 import type { BackendOptions } from './options.ts'
 import { checkSize, type Queue, type Reservation } from './queue.ts'
-import { PATIENCE_MS, unavailable } from './unavailable.ts'
+import { unavailable } from './unavailable.ts'
 import { createWaiters } from './waiters.ts'
 
 /** `endpoint` stands in for the address that the SDK works out; left out, AWS_ENDPOINT_URL_SQS and AWS_REGION hold. */
