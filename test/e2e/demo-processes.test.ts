@@ -1,12 +1,11 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { answer, isProblem } from '../demo/demo-under-test.ts'
 import { startBeanstalkd } from '../fixtures/beanstalkd.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
 import { startSqs } from '../fixtures/sqs.ts'
 import { startThirdParty } from '../fixtures/third-party.ts'
-import { answer, isProblem } from './demo-under-test.ts'
+import { run } from './process.ts'
 
 /** The demo as a team would run it: the API, its workers, the queue and the third party, each a process of its own. */
 
@@ -26,7 +25,8 @@ const backends: Record<string, (t: Test) => Promise<Record<string, string>>> = {
   async SQS(t) {
     const [redis, sqs] = await Promise.all([startRedis(), startSqs()])
     t.teardown(() => Promise.all([redis.stop(), sqs.stop()]))
-    return { DEMO_QUEUE_URL: sqs.createQueue(), DEMO_SQS_ENDPOINT: sqs.endpoint, DEMO_REDIS_URL: redis.url }
+    const aws = { AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test', AWS_REGION: 'us-east-1' }
+    return { ...aws, DEMO_QUEUE_URL: sqs.createQueue(), DEMO_SQS_ENDPOINT: sqs.endpoint, DEMO_REDIS_URL: redis.url }
   },
 }
 
@@ -47,17 +47,17 @@ for (const [name, start] of Object.entries(backends)) {
         DEMO_PORT: '0',
         DEMO_CONCURRENCY: '0',
       }
-      const [, url] = await run(t, 'main.ts', env).printed(/listens on (\S+)/)
-      const first = run(t, 'worker-main.ts', { ...env, DEMO_CONCURRENCY: '5' })
-      await first.printed(/takes jobs/)
+      const [, url] = await run(t, 'demo/main.js', [], env).waitFor(/listens on (\S+)/)
+      const first = run(t, 'demo/worker-main.js', [], { ...env, DEMO_CONCURRENCY: '5' })
+      await first.waitFor(/takes jobs/)
       const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"partner":"acme"}' }
       const accepted = await answer(fetch(`${url}/integrations`, init))
       t.equal(accepted.status, 202)
       await until(() => thirdParty.asked.size === 1)
       t.match((await job()).json, { state: 'running', attempts: 1 })
-      first.kill('SIGKILL')
+      first.child.kill('SIGKILL')
 
-      const second = run(t, 'worker-main.ts', env)
+      const second = run(t, 'demo/worker-main.js', [], env)
       await until(async () => (await job()).json.state === 'done')
       t.match((await job()).json, { attempts: 2, result: { reference: 'r-1' } })
       t.equal(thirdParty.acted(), 1)
@@ -67,15 +67,15 @@ for (const [name, start] of Object.entries(backends)) {
       const other = await answer(fetch(`${url}/integrations`, init))
       await until(() => thirdParty.asked.size === 2)
       const ending = performance.now()
-      second.kill('SIGTERM')
+      second.child.kill('SIGTERM')
       t.equal(await second.ended, 0)
       t.ok(performance.now() - ending < 5000)
-      const third = run(t, 'worker-main.ts', env)
+      const third = run(t, 'demo/worker-main.js', [], env)
       const path = `${url}${other.headers.get('location')}`
       await until(async () => (await answer(fetch(path))).json.state === 'done')
       t.match((await answer(fetch(path))).json, { attempts: 1 })
       t.equal(thirdParty.acted(), 2)
-      third.kill('SIGTERM')
+      third.child.kill('SIGTERM')
       t.equal(await third.ended, 0)
 
       function job() {
@@ -93,13 +93,13 @@ t.test(
   async (t) => {
     const [redis, beanstalkd, thirdParty] = await Promise.all([startRedis(), startBeanstalkd(), startThirdParty(500)])
     t.teardown(() => Promise.all([redis.stop(), beanstalkd.stop(), thirdParty.close()]))
-    const [, url] = await run(t, 'main.ts', {
+    const [, url] = await run(t, 'demo/main.js', [], {
       DEMO_PORT: '0',
       DEMO_QUEUE_URL: beanstalkd.url,
       DEMO_REDIS_URL: redis.url,
       DEMO_THIRD_PARTY_URL: thirdParty.url,
       DEMO_CONCURRENCY: '2',
-    }).printed(/listens on (\S+)/)
+    }).waitFor(/listens on (\S+)/)
     const post = (path: string, body: unknown) =>
       answer(
         fetch(url + path, {
@@ -140,8 +140,8 @@ t.test(
       DEMO_THIRD_PARTY_URL: thirdParty.url,
       DEMO_CONCURRENCY: '1',
     }
-    const first = run(t, 'main.ts', env)
-    const [, url] = await first.printed(/listens on (\S+)/)
+    const first = run(t, 'demo/main.js', [], env)
+    const [, url] = await first.waitFor(/listens on (\S+)/)
     const send = (to: string, path: string, body: string) =>
       answer(fetch(to + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body }))
     t.equal((await send(url!, '/users', '{"email":"ann@example.com"}')).status, 201)
@@ -150,10 +150,10 @@ t.test(
       await send(url!, '/integrations', '{"partner":"b"}'),
     ]
     await until(() => thirdParty.asked.size === 1)
-    first.kill('SIGKILL')
+    first.child.kill('SIGKILL')
     await first.ended
 
-    const [, again] = await run(t, 'main.ts', env).printed(/listens on (\S+)/)
+    const [, again] = await run(t, 'demo/main.js', [], env).waitFor(/listens on (\S+)/)
     isProblem(t, await send(again!, '/users', '{"email":"ann@example.com"}'), 409, '/problems/email-taken')
     for (const { headers } of jobs) {
       await until(async () => (await answer(fetch(`${again}${headers.get('location')}`))).json.state === 'done')
@@ -167,41 +167,11 @@ t.test('a worker of its own says what it lacks', { buffered: true }, async (t) =
     [{}, /^demo: DEMO_QUEUE_URL: 'memory:' is a queue in one process/],
     [{ DEMO_QUEUE_URL: 'beanstalkd://127.0.0.1:1' }, /^demo: DEMO_REDIS_URL: is missing; write redis/],
   ] as const) {
-    const worker = run(t, 'worker-main.ts', env)
+    const worker = run(t, 'demo/worker-main.js', [], env)
     t.equal(await worker.ended, 1)
-    t.match(worker.said(), message)
+    t.match(worker.output().err, message)
   }
 })
-
-function run(t: Test, program: string, env: Record<string, string>) {
-  // The same loader that runs this test; without tap's coverage, which writes when a process ends.
-  const loader = process.execArgv.filter((arg) => !arg.includes('processinfo'))
-  const { NODE_OPTIONS: _, ...rest } = process.env
-  const child = spawn(process.execPath, [...loader, `src/demo/${program}`], { env: { ...rest, ...env } })
-  let text = ''
-  child.stdout.on('data', (chunk: Buffer) => {
-    text += chunk
-  })
-  child.stderr.on('data', (chunk: Buffer) => {
-    text += chunk
-  })
-  const ended = once(child, 'exit').then(([code]) => code as number | null)
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await ended
-  })
-  return {
-    ended,
-    kill: (signal: NodeJS.Signals) => child.kill(signal),
-    said: () => text,
-    async printed(pattern: RegExp): Promise<RegExpExecArray> {
-      await until(() => pattern.test(text) || child.exitCode !== null)
-      const match = pattern.exec(text)
-      if (match === null) throw new Error(`${program} ended without ${pattern}: ${text}`)
-      return match
-    },
-  }
-}
 
 async function until(condition: () => boolean | Promise<boolean>, patienceMs = 25_000): Promise<void> {
   const end = performance.now() + patienceMs
