@@ -141,7 +141,7 @@ const HOMES: readonly (readonly [name: string, ...homes: string[]])[] = [
   ['http-proxy', 'proxy/upgrade.ts'],
   ['undici', 'proxy/forward.ts'],
   ['ioredis', 'stores/redis.ts', 'demo/queue/redis.ts', 'demo/redis-connection.ts'],
-  ['prom-client', 'metrics/'],
+  ['prom-client', 'metrics/', 'demo/metrics.ts'],
   ['pino', 'log.ts', 'demo/'],
   ['bullmq', 'demo/queue/redis.ts'],
   ['classic-level', 'demo/storage/journal.ts'],

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { createHttpThirdParty } from './http-third-party.ts'
+import { createDemoMetrics, type DemoMetrics } from './metrics.ts'
 import { openQueue, queueKind } from './queue/index.ts'
 import type { Queue } from './queue/queue.ts'
 import type { DemoSettings } from './settings.ts'
@@ -15,6 +16,7 @@ export type Backend = {
   readonly storage: Storage
   readonly thirdParty: ThirdParty
   readonly worker: Worker
+  readonly metrics: DemoMetrics
   /** Lets go of the jobs it is at, then of the rest. */
   close(): Promise<void>
 }
@@ -42,6 +44,7 @@ export async function openBackend(settings: BackendSettings): Promise<Backend> {
   const options = { url: queueUrl, maxMessages: maxJobs, leaseMs, log, timers, sqsEndpoint, journal: messages }
   const queue = await openQueue(options)
   const thirdParty = createThirdPartyOf(settings)
+  const metrics = createDemoMetrics(queue)
   const worker = createWorker({
     queue,
     records,
@@ -52,12 +55,14 @@ export async function openBackend(settings: BackendSettings): Promise<Backend> {
     concurrency,
     leaseMs,
     callTimeoutMs: CALL_TIMEOUT_MS,
+    metrics: metrics.jobs,
   })
   return {
     queue,
     storage,
     thirdParty,
     worker,
+    metrics,
     async close() {
       await worker.close()
       await queue.close()

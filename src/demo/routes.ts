@@ -10,6 +10,7 @@ import { indexRoutes } from './index-page.ts'
 import { type IntegrationOptions, integrationRoutes } from './integrations.ts'
 import { itemRoutes } from './items.ts'
 import { type JobRoutesOptions, jobRoutes } from './job-routes.ts'
+import { type DemoMetrics, metricsRoutes } from './metrics.ts'
 import { problem } from './problem.ts'
 import { slowRoutes } from './slow.ts'
 import { statusRoutes } from './status.ts'
@@ -24,6 +25,7 @@ export type RoutesOptions = ConflictOptions &
   JobRoutesOptions & {
     readonly timers: Timers
     readonly log: Logger
+    readonly metrics: Pick<DemoMetrics, 'text'>
     /** Ends the answers that have no end of their own. */
     readonly closing: AbortSignal
   }
@@ -41,6 +43,7 @@ export function createRoutes(options: RoutesOptions): Hono<DemoEnv> {
   slowRoutes(app, options.timers)
   eventRoutes(app, options.timers, options.closing)
   bytesRoutes(app)
+  metricsRoutes(app, options.metrics)
   app.get('/ws', () => {
     return problem(
       426,

@@ -62,11 +62,11 @@ export function createDemo(options: DemoOptions): Demo {
     return { url }
   }
 
-  function createServer({ queue, storage, thirdParty }: Backend): HttpServer {
+  function createServer({ queue, storage, thirdParty, metrics }: Backend): HttpServer {
     const { users, records, keys } = storage
     const { conflictStatus } = settings
     const jobs = createJobs({ queue, records, timers })
-    const parts = { users, conflictStatus, jobs, records, keys, thirdParty, newId, timers, log }
+    const parts = { users, conflictStatus, jobs, records, keys, thirdParty, newId, timers, log, metrics }
     const routes = createRoutes({ ...parts, closing: closing.signal })
     return createHttpServer((request, env) => routes.fetch(request, env), timers)
   }

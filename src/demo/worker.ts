@@ -5,6 +5,7 @@ import { isObject } from './body.ts'
 import { deadJob, doneJob, failedJob, type Integration, isFinished, type Job, queuedJob, runningJob } from './job.ts'
 import type { JobRecords } from './job-records.ts'
 import { MAX_ATTEMPTS } from './jobs.ts'
+import type { JobMetrics } from './metrics.ts'
 import type { Message, Queue, Reservation } from './queue/queue.ts'
 import type { CallOutcome, ThirdParty } from './third-party.ts'
 import { pause, type Timers } from './timers.ts'
@@ -30,6 +31,7 @@ export type WorkerOptions = {
   readonly callTimeoutMs: number
   /** The queue's lease. It is extended while a job is worked on, so that no two workers are at one. */
   readonly leaseMs: number
+  readonly metrics?: JobMetrics
 }
 
 /** How long to leave a queue alone that failed. */
@@ -37,7 +39,7 @@ const QUEUE_AWAY_MS = 1000
 
 /** A worker in this process. Nothing that a job, the third party or the queue does makes it stop or reject. */
 export function createWorker(options: WorkerOptions): Worker {
-  const { queue, records, thirdParty, timers, random, log, concurrency, callTimeoutMs, leaseMs } = options
+  const { queue, records, thirdParty, timers, random, log, concurrency, callTimeoutMs, leaseMs, metrics } = options
   const closing = new AbortController()
   // One listener for each job at a time is no leak to be warned of.
   setMaxListeners(0, closing.signal)
@@ -60,6 +62,11 @@ export function createWorker(options: WorkerOptions): Worker {
         await pause(timers, QUEUE_AWAY_MS, closing.signal)
       }
     }
+  }
+
+  /** By the clock of people, which may step back. */
+  function secondsSince(ms: number): number {
+    return Math.max(0, timers.now() - ms) / 1000
   }
 
   /** Extends the lease while `work` is at it. */
@@ -95,9 +102,12 @@ export function createWorker(options: WorkerOptions): Worker {
     if (attempts > before.max_attempts) return giveUp(reservation, before, 'the last attempt did not end')
     const job = runningJob(before, attempts, timers.now())
     await records.save(job)
+    const begunMs = timers.now()
     const outcome = await callInTime(message.id, integration)
+    metrics?.attempted(outcome.kind, secondsSince(begunMs))
     if (outcome.kind === 'acted') {
       await records.save(doneJob(job, outcome.result, timers.now()))
+      metrics?.finished('done', secondsSince(Date.parse(job.created_at)))
       return reservation.done()
     }
     if (outcome.kind === 'failed') return fail(reservation, job, outcome.error)
@@ -129,6 +139,7 @@ export function createWorker(options: WorkerOptions): Worker {
   async function giveUp(reservation: Reservation, job: Job, error: string): Promise<void> {
     log.warn({ job: job.id, attempts: job.attempts, error }, 'a job is dead')
     await records.save(deadJob(job, error, timers.now()))
+    metrics?.finished('dead', secondsSince(Date.parse(job.created_at)))
     return reservation.bury()
   }
 
