@@ -16,7 +16,7 @@ t.test('a wrong method is 405, with those that are right', async (t) => {
   const wrong = [
     ['DELETE', '/items', 'GET, HEAD'],
     ['PUT', '/users', 'GET, HEAD, POST'],
-    ['PATCH', '/users/1', 'GET, HEAD'],
+    ['PATCH', '/users/1', 'GET, HEAD, PUT'],
     ['GET', '/integrations', 'POST'],
     ['HEAD', '/integrations', 'POST'],
     ['POST', '/jobs', 'GET, HEAD'],

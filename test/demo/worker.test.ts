@@ -9,6 +9,8 @@ import { createLog } from '../../src/log.ts'
 import { createManualTimers, type ManualTimers } from './manual-timers.ts'
 
 const integration = { partner: 'acme', payload: { n: 1 } }
+let ids = 0
+const newId = () => `job-${++ids}`
 const failed: CallOutcome = { kind: 'failed', error: 'no' }
 const acted: CallOutcome = { kind: 'acted', result: { reference: 'acme-1', acted_at: '2026-01-01T00:00:00.000Z' } }
 
@@ -177,9 +179,6 @@ type Parts = {
   readonly thirdParty: SimulatedThirdParty
   readonly logged: readonly string[]
 }
-
-let ids = 0
-const newId = () => `job-${++ids}`
 
 function setUp(t: Test, { thirdParty: create, start = true, brokenRecords = (save) => save }: SetUp): Parts {
   const timers = createManualTimers()

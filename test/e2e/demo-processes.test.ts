@@ -30,13 +30,9 @@ const backends: Record<string, (t: Test) => Promise<Record<string, string>>> = {
   },
 }
 
-t.jobs = 3
 for (const [name, start] of Object.entries(backends)) {
   t.test(
     `${name}: a worker killed in the middle of a job; another does it, and the third party acts once`,
-    {
-      buffered: true,
-    },
     async (t) => {
       const thirdParty = await startThirdParty(1000)
       t.teardown(() => thirdParty.close())
@@ -85,84 +81,74 @@ for (const [name, start] of Object.entries(backends)) {
   )
 }
 
-t.test(
-  'the queue goes, the API stays; the queue comes back, and what was accepted is done',
-  {
-    buffered: true,
-  },
-  async (t) => {
-    const [redis, beanstalkd, thirdParty] = await Promise.all([startRedis(), startBeanstalkd(), startThirdParty(500)])
-    t.teardown(() => Promise.all([redis.stop(), beanstalkd.stop(), thirdParty.close()]))
-    const [, url] = await run(t, 'demo/main.js', [], {
-      DEMO_PORT: '0',
-      DEMO_QUEUE_URL: beanstalkd.url,
-      DEMO_REDIS_URL: redis.url,
-      DEMO_THIRD_PARTY_URL: thirdParty.url,
-      DEMO_CONCURRENCY: '2',
-    }).waitFor(/listens on (\S+)/)
-    const post = (path: string, body: unknown) =>
-      answer(
-        fetch(url + path, {
-          method: 'POST',
-          headers: { 'content-type': 'application/json' },
-          body: JSON.stringify(body),
-        }),
-      )
-    const accepted = []
-    for (let n = 0; n < 10; n++) accepted.push(await post('/integrations', { partner: 'acme', payload: n }))
-    t.ok(accepted.every(({ status }) => status === 202))
-    await beanstalkd.kill()
-    const refused = await post('/integrations', { partner: 'acme' })
-    isProblem(t, refused, 503, '/problems/away')
-    t.match(refused.headers.get('retry-after'), /^[1-9]\d*$/)
-    t.equal((await post('/users', { email: 'ann@example.com' })).status, 201)
-    t.equal((await answer(fetch(`${url}/items`))).status, 200)
-    t.equal((await answer(fetch(`${url}/jobs`))).json.total, 10, 'and nothing is left of what was refused')
-    await beanstalkd.restart()
-    await until(async () => {
-      const { json } = await answer(fetch(`${url}/jobs`))
-      return json.jobs.every(({ state }: { state: string }) => state === 'done')
-    })
-    t.equal(thirdParty.acted(), 10)
-    await until(async () => (await post('/integrations', { partner: 'acme' })).status === 202)
-  },
-)
+t.test('the queue goes, the API stays; the queue comes back, and what was accepted is done', async (t) => {
+  const [redis, beanstalkd, thirdParty] = await Promise.all([startRedis(), startBeanstalkd(), startThirdParty(500)])
+  t.teardown(() => Promise.all([redis.stop(), beanstalkd.stop(), thirdParty.close()]))
+  const [, url] = await run(t, 'demo/main.js', [], {
+    DEMO_PORT: '0',
+    DEMO_QUEUE_URL: beanstalkd.url,
+    DEMO_REDIS_URL: redis.url,
+    DEMO_THIRD_PARTY_URL: thirdParty.url,
+    DEMO_CONCURRENCY: '2',
+  }).waitFor(/listens on (\S+)/)
+  const post = (path: string, body: unknown) =>
+    answer(
+      fetch(url + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      }),
+    )
+  const accepted = []
+  for (let n = 0; n < 10; n++) accepted.push(await post('/integrations', { partner: 'acme', payload: n }))
+  t.ok(accepted.every(({ status }) => status === 202))
+  await beanstalkd.kill()
+  const refused = await post('/integrations', { partner: 'acme' })
+  isProblem(t, refused, 503, '/problems/away')
+  t.match(refused.headers.get('retry-after'), /^[1-9]\d*$/)
+  t.equal((await post('/users', { email: 'ann@example.com' })).status, 201)
+  t.equal((await answer(fetch(`${url}/items`))).status, 200)
+  t.equal((await answer(fetch(`${url}/jobs`))).json.total, 10, 'and nothing is left of what was refused')
+  await beanstalkd.restart()
+  await until(async () => {
+    const { json } = await answer(fetch(`${url}/jobs`))
+    return json.jobs.every(({ state }: { state: string }) => state === 'done')
+  })
+  t.equal(thirdParty.acted(), 10)
+  await until(async () => (await post('/integrations', { partner: 'acme' })).status === 202)
+})
 
-t.test(
-  'a restart keeps users and jobs in a folder, and goes on with what was accepted',
-  { buffered: true },
-  async (t) => {
-    const thirdParty = await startThirdParty(1000)
-    t.teardown(() => thirdParty.close())
-    const env = {
-      DEMO_PORT: '0',
-      DEMO_DATA_DIR: t.testdir({}),
-      DEMO_THIRD_PARTY_URL: thirdParty.url,
-      DEMO_CONCURRENCY: '1',
-    }
-    const first = run(t, 'demo/main.js', [], env)
-    const [, url] = await first.waitFor(/listens on (\S+)/)
-    const send = (to: string, path: string, body: string) =>
-      answer(fetch(to + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body }))
-    t.equal((await send(url!, '/users', '{"email":"ann@example.com"}')).status, 201)
-    const jobs = [
-      await send(url!, '/integrations', '{"partner":"a"}'),
-      await send(url!, '/integrations', '{"partner":"b"}'),
-    ]
-    await until(() => thirdParty.asked.size === 1)
-    first.child.kill('SIGKILL')
-    await first.ended
+t.test('a restart keeps users and jobs in a folder, and goes on with what was accepted', async (t) => {
+  const thirdParty = await startThirdParty(1000)
+  t.teardown(() => thirdParty.close())
+  const env = {
+    DEMO_PORT: '0',
+    DEMO_DATA_DIR: t.testdir({}),
+    DEMO_THIRD_PARTY_URL: thirdParty.url,
+    DEMO_CONCURRENCY: '1',
+  }
+  const first = run(t, 'demo/main.js', [], env)
+  const [, url] = await first.waitFor(/listens on (\S+)/)
+  const send = (to: string, path: string, body: string) =>
+    answer(fetch(to + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body }))
+  t.equal((await send(url!, '/users', '{"email":"ann@example.com"}')).status, 201)
+  const jobs = [
+    await send(url!, '/integrations', '{"partner":"a"}'),
+    await send(url!, '/integrations', '{"partner":"b"}'),
+  ]
+  await until(() => thirdParty.asked.size === 1)
+  first.child.kill('SIGKILL')
+  await first.ended
 
-    const [, again] = await run(t, 'demo/main.js', [], env).waitFor(/listens on (\S+)/)
-    isProblem(t, await send(again!, '/users', '{"email":"ann@example.com"}'), 409, '/problems/email-taken')
-    for (const { headers } of jobs) {
-      await until(async () => (await answer(fetch(`${again}${headers.get('location')}`))).json.state === 'done')
-    }
-    t.equal(thirdParty.acted(), 2)
-  },
-)
+  const [, again] = await run(t, 'demo/main.js', [], env).waitFor(/listens on (\S+)/)
+  isProblem(t, await send(again!, '/users', '{"email":"ann@example.com"}'), 409, '/problems/email-taken')
+  for (const { headers } of jobs) {
+    await until(async () => (await answer(fetch(`${again}${headers.get('location')}`))).json.state === 'done')
+  }
+  t.equal(thirdParty.acted(), 2)
+})
 
-t.test('a worker of its own says what it lacks', { buffered: true }, async (t) => {
+t.test('a worker of its own says what it lacks', async (t) => {
   for (const [env, message] of [
     [{}, /^demo: DEMO_QUEUE_URL: 'memory:' is a queue in one process/],
     [{ DEMO_QUEUE_URL: 'beanstalkd://127.0.0.1:1' }, /^demo: DEMO_REDIS_URL: is missing; write redis/],
