@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'usage' // the command line is wrong
   | 'listen_failed' // an address cannot be listened on
   | 'store_unavailable' // the shared store did not answer properly or in time
+  | 'queue_unavailable' // the demo's queue did not answer properly or in time
 
 /** The one error class: a code to branch on, a message that gives the value, the rule and the fix. */
 export class SluiceError extends Error {

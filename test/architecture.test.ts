@@ -139,9 +139,13 @@ t.test('the demo stands for itself: it takes errors and log, and only npm start 
 
 const HOMES: readonly (readonly [name: string, ...homes: string[]])[] = [
   ['http-proxy', 'proxy/upgrade.ts'],
-  ['ioredis', 'stores/redis-client.ts', 'demo/queue/redis.ts'],
-  ['prom-client', 'metrics/'],
+  ['ioredis', 'stores/redis-client.ts', 'demo/queue/redis.ts', 'demo/redis-connection.ts'],
+  ['prom-client', 'metrics/', 'demo/metrics.ts'],
   ['pino', 'log.ts', 'demo/'],
+  ['bullmq', 'demo/queue/redis.ts'],
+  ['classic-level', 'demo/storage/journal.ts'],
+  ['jackd', 'demo/queue/beanstalkd.ts'],
+  ['@aws-sdk/client-sqs', 'demo/queue/sqs.ts'],
   ['yaml', 'policy/'],
   ['zod', 'policy/'],
 ]
@@ -158,7 +162,7 @@ for (const [name, ...homes] of HOMES) {
 }
 
 t.test('the environment and the exit code are for the entry points', async (t) => {
-  const entries = ['main.ts', 'start.ts', 'demo/main.ts']
+  const entries = ['main.ts', 'start.ts', 'demo/main.ts', 'demo/worker-main.ts']
   for (const pattern of [/\bprocess\.env\b/, /\bprocess\.exit(?:Code)?\b/, /\{[^}]*\benv\b[^}]*\} = process\b/]) {
     t.same(
       files.filter((file) => pattern.test(sources.get(file)!.code) && !entries.includes(file)),

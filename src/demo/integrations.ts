@@ -1,21 +1,26 @@
-import type { Hono } from 'hono'
+import type { Context, Hono } from 'hono'
 import { type JsonObject, readJsonObject } from './body.ts'
 import type { DemoEnv } from './env.ts'
-import type { Integration } from './job.ts'
+import { answerOnce, readIdempotencyKey } from './idempotency.ts'
+import type { IdempotencyKeys, KeptAnswer } from './idempotency-keys.ts'
+import type { Integration, Job } from './job.ts'
 import type { JobRecords } from './job-records.ts'
 import type { Jobs } from './jobs.ts'
-import { answerPage, readPage } from './paging.ts'
 import { problem } from './problem.ts'
 import { goneSignal } from './raw.ts'
 import type { ThirdParty } from './third-party.ts'
 
-/** What the routes of integrations and jobs stand on. */
+/** What the routes of integrations stand on. */
 export type IntegrationOptions = {
   readonly jobs: Jobs
   readonly records: JobRecords
+  readonly keys: IdempotencyKeys
   readonly thirdParty: ThirdParty
   readonly newId: () => string
 }
+
+/** What came of a request, and what its repeats get. */
+type Outcome = { readonly response: Response; readonly kept?: KeptAnswer }
 
 /** Smaller than elsewhere: a full queue holds ten thousand of these. */
 const MAX_BODY_BYTES = 8 * 1024
@@ -24,44 +29,59 @@ const RETRY_AFTER_SECONDS = '1'
 const QUEUE_FULL_RETRY_AFTER_SECONDS = '10'
 
 /**
- * `/integrations` and `/jobs`: what takes long is answered 202 at once, with a place to look (RFC 9110 section 15.3.3).
- * `?wait=1` calls the third party within the request instead, to be compared.
+ * `POST /integrations`: what takes long is answered 202 at once, with a place to look (RFC 9110 section 15.3.3).
+ * `?wait=1` calls the third party within the request instead, to be compared. With an Idempotency-Key, once.
  */
-export function integrationRoutes(app: Hono<DemoEnv>, { jobs, records, thirdParty, newId }: IntegrationOptions): void {
+export function integrationRoutes(app: Hono<DemoEnv>, options: IntegrationOptions): void {
+  const { jobs, records, keys, thirdParty, newId } = options
+
   app.post('/integrations', async (c) => {
     const wait = c.req.query('wait') ?? '0'
     if (wait !== '0' && wait !== '1') {
       return problem(422, { type: 'invalid-query', detail: `wait: '${wait.slice(0, 40)}' is neither 0 nor 1` })
     }
+    const key = readIdempotencyKey(c.req.header('idempotency-key'))
+    if (key instanceof Response) return key
     const body = await readJsonObject(c, MAX_BODY_BYTES)
     if (body instanceof Response) return body
     const integration = readIntegration(body)
     if (integration instanceof Response) return integration
-    if (wait === '1') return answerWith(await thirdParty.call(newId(), integration, goneSignal(c.env.outgoing)))
-    const job = await jobs.submit(integration)
-    if (job === undefined) {
-      const details = { type: 'queue-full', detail: 'The queue is full; nothing was queued.' } as const
-      return problem(503, details, { 'retry-after': QUEUE_FULL_RETRY_AFTER_SECONDS })
+    const first = (id: string) => (wait === '1' ? callNow(c, integration, id) : queue(integration, id))
+    if (key === undefined) return (await first(newId())).response
+    return answerOnce(keys, key, {
+      request: [wait, integration.partner, integration.payload],
+      first,
+      again: async (kept) =>
+        kept.kind === 'waited' ? Response.json(kept.body) : answerAgain(await records.get(kept.id), kept.id),
+    })
+  })
+
+  async function queue(integration: Integration, id: string): Promise<Outcome> {
+    const job = await jobs.submit(integration, id)
+    if (job !== undefined) return { response: accepted(job), kept: { kind: 'job', id } }
+    const details = { type: 'queue-full', detail: 'The queue is full; nothing was queued.' } as const
+    return { response: problem(503, details, { 'retry-after': QUEUE_FULL_RETRY_AFTER_SECONDS }) }
+  }
+
+  async function callNow(c: Context<DemoEnv>, integration: Integration, id: string): Promise<Outcome> {
+    const outcome = await thirdParty.call(id, integration, goneSignal(c.env.outgoing))
+    if (outcome.kind === 'acted') {
+      const body = { state: 'done', result: outcome.result }
+      return { response: Response.json(body), kept: { kind: 'waited', body } }
     }
-    return c.json(job, 202, { Location: `/jobs/${job.id}`, 'Retry-After': RETRY_AFTER_SECONDS })
-  })
-
-  app.get('/jobs', async (c) => {
-    const page = readPage(c)
-    return page instanceof Response ? page : answerPage(c, 'jobs', page, await records.page(page))
-  })
-
-  app.get('/jobs/:id', async (c) => {
-    const job = await records.get(c.req.param('id'))
-    if (job === undefined) return problem(404, { detail: 'There is no job of this id, or it finished long ago.' })
-    return c.json(job, 200, { 'Cache-Control': 'private, max-age=0' })
-  })
+    const detail = outcome.kind === 'failed' ? outcome.error : 'the client went away'
+    return { response: problem(502, { type: 'third-party-failed', detail }) }
+  }
 }
 
-function answerWith(outcome: Awaited<ReturnType<ThirdParty['call']>>): Response {
-  if (outcome.kind === 'acted') return Response.json({ state: 'done', result: outcome.result })
-  const detail = outcome.kind === 'failed' ? outcome.error : 'the client went away'
-  return problem(502, { type: 'third-party-failed', detail })
+function accepted(job: Job): Response {
+  const headers = { Location: `/jobs/${job.id}`, 'Retry-After': RETRY_AFTER_SECONDS }
+  return Response.json(job, { status: 202, headers })
+}
+
+function answerAgain(job: Job | undefined, id: string): Response {
+  if (job !== undefined) return accepted(job)
+  return problem(410, { detail: `The job ${id} finished long ago, and is not kept any more.` })
 }
 
 function readIntegration({ partner, payload = null }: JsonObject): Integration | Response {

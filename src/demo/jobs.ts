@@ -6,8 +6,11 @@ import type { Timers } from './timers.ts'
 
 /** Takes jobs in and tells where they are. The worker does them. */
 export type Jobs = {
-  /** Queues the integration and resolves at once; undefined when the queue is full, and then nothing is left behind. */
-  submit(integration: Integration): Promise<Job | undefined>
+  /**
+   * Queues the integration as the job `id` and resolves at once; undefined when the queue is full, and then nothing is
+   * left behind. Rejects when the queue or the records are away; then the same may be submitted again under its id.
+   */
+  submit(integration: Integration, id: string): Promise<Job | undefined>
 }
 
 /** What jobs stand on: a queue for the work, records for what callers see. */
@@ -15,17 +18,16 @@ export type JobsOptions = {
   readonly queue: Queue
   readonly records: JobRecords
   readonly timers: Timers
-  readonly newId: () => string
 }
 
 /** The third party is asked at most so often for one job. */
 export const MAX_ATTEMPTS = 5
 
 /** Jobs over a queue and records of any kind. */
-export function createJobs({ queue, records, timers, newId }: JobsOptions): Jobs {
+export function createJobs({ queue, records, timers }: JobsOptions): Jobs {
   return {
-    async submit(integration) {
-      const job = queuedJob(newId(), integration.partner, MAX_ATTEMPTS, timers.now())
+    async submit(integration, id) {
+      const job = queuedJob(id, integration.partner, MAX_ATTEMPTS, timers.now())
       // The record first: a worker may be done before `put` has even returned, and must find the job to say so.
       await records.save(job)
       try {

@@ -22,6 +22,35 @@ export const PROBLEM_TYPES = {
     meaning:
       'Jobs come in faster than the third party takes them. Nothing was queued; ask again after Retry-After seconds.',
   },
+  away: {
+    title: 'The queue or the storage is away',
+    meaning:
+      'What keeps the work or the data does not answer. Nothing was accepted; ask again after Retry-After seconds, with the same Idempotency-Key if you sent one.',
+  },
+  'user-changed': {
+    title: 'The user has changed',
+    meaning:
+      'The user is not any more as it was when you read it: If-Match does not name its ETag (RFC 9110 section 13.1.1). Read it again, and decide anew.',
+  },
+  'if-match-missing': {
+    title: 'Say which state you want to replace',
+    meaning:
+      'A user is replaced only as it was read: send its ETag as If-Match, so that nobody undoes what another has done (RFC 6585 section 3).',
+  },
+  'idempotency-key': {
+    title: 'The Idempotency-Key is not acceptable',
+    meaning:
+      'Idempotency-Key is one text in quotes of 1 to 255 characters (RFC 9651, String): Idempotency-Key: "8e03978e-40d5-43dd-bc93-6894a57f9324".',
+  },
+  'idempotency-key-reused': {
+    title: 'The Idempotency-Key was used for another request',
+    meaning:
+      'The key names one request, for a day. Another integration, or the same with another ?wait, needs a new key.',
+  },
+  'idempotency-key-in-use': {
+    title: 'The first request of this Idempotency-Key is still under way',
+    meaning: 'Ask again after Retry-After seconds: then you get what that request got.',
+  },
   'third-party-failed': {
     title: 'The third party failed',
     meaning:

@@ -14,6 +14,10 @@ export type ThirdParty = {
    * it acts once and answers each with the same result. Stops waiting as soon as `signal` aborts. Never rejects.
    */
   call(key: string, integration: Integration, signal: AbortSignal): Promise<CallOutcome>
+}
+
+/** A third party in process. */
+export type SimulatedThirdParty = ThirdParty & {
   /** How often it has acted. */
   actions(): number
 }
@@ -34,7 +38,8 @@ export type ThirdPartyOptions = {
  * A third party in process. Of the calls that fail, half fail before it acted and half after: the answer is lost on
  * the way. Without the key, trying those again would act twice.
  */
-export function createThirdParty({ delayMs, failureRate, random, timers, maxKeys }: ThirdPartyOptions): ThirdParty {
+export function createThirdParty(options: ThirdPartyOptions): SimulatedThirdParty {
+  const { delayMs, failureRate, random, timers, maxKeys } = options
   const results = new Map<string, IntegrationResult>()
   let actions = 0
 

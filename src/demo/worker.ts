@@ -5,6 +5,7 @@ import { isObject } from './body.ts'
 import { deadJob, doneJob, failedJob, type Integration, isFinished, type Job, queuedJob, runningJob } from './job.ts'
 import type { JobRecords } from './job-records.ts'
 import { MAX_ATTEMPTS } from './jobs.ts'
+import type { JobMetrics } from './metrics.ts'
 import type { Message, Queue, Reservation } from './queue/queue.ts'
 import type { CallOutcome, ThirdParty } from './third-party.ts'
 import { pause, type Timers } from './timers.ts'
@@ -26,8 +27,11 @@ export type WorkerOptions = {
   readonly log: Logger
   /** Jobs at a time. */
   readonly concurrency: number
-  /** The longest to wait for the third party; less than the queue's lease, so that no two workers are at one job. */
+  /** The longest to wait for the third party. */
   readonly callTimeoutMs: number
+  /** The queue's lease. It is extended while a job is worked on, so that no two workers are at one. */
+  readonly leaseMs: number
+  readonly metrics?: JobMetrics
 }
 
 /** How long to leave a queue alone that failed. */
@@ -35,11 +39,12 @@ const QUEUE_AWAY_MS = 1000
 
 /** A worker in this process. Nothing that a job, the third party or the queue does makes it stop or reject. */
 export function createWorker(options: WorkerOptions): Worker {
-  const { queue, records, thirdParty, timers, random, log, concurrency, callTimeoutMs } = options
+  const { queue, records, thirdParty, timers, random, log, concurrency, callTimeoutMs, leaseMs, metrics } = options
   const closing = new AbortController()
   // One listener for each job at a time is no leak to be warned of.
   setMaxListeners(0, closing.signal)
   let lanes: Promise<void>[] = []
+  let isAway = false
 
   async function work(): Promise<void> {
     while (!closing.signal.aborted) {
@@ -47,12 +52,35 @@ export function createWorker(options: WorkerOptions): Worker {
         const reservation = await queue.reserve(closing.signal)
         // Closing, or the queue is closed: it has no more for us.
         if (reservation === undefined) return
-        await perform(reservation)
+        isAway = false
+        await keepHolding(reservation, perform)
       } catch (error) {
         // A reservation that could not be settled comes again when its lease ends.
-        log.error({ err: error }, 'the queue or the records failed')
+        if (!isAway) log.error({ err: error }, 'the queue or the records failed')
+        // Once for each outage, not once a second for each job at a time.
+        isAway = true
         await pause(timers, QUEUE_AWAY_MS, closing.signal)
       }
+    }
+  }
+
+  /** By the clock of people, which may step back. */
+  function secondsSince(ms: number): number {
+    return Math.max(0, timers.now() - ms) / 1000
+  }
+
+  /** Extends the lease while `work` is at it. */
+  async function keepHolding(reservation: Reservation, work: (held: Reservation) => Promise<void>): Promise<void> {
+    let cancel = timers.after(leaseMs / 3, beat)
+    function beat(): void {
+      // A lease that cannot be extended ends, and the job is another's: no reason to stop, for the key makes it act once.
+      reservation.extend().catch((error: unknown) => log.debug({ err: error }, 'a lease was not extended'))
+      cancel = timers.after(leaseMs / 3, beat)
+    }
+    try {
+      await work(reservation)
+    } finally {
+      cancel()
     }
   }
 
@@ -74,9 +102,12 @@ export function createWorker(options: WorkerOptions): Worker {
     if (attempts > before.max_attempts) return giveUp(reservation, before, 'the last attempt did not end')
     const job = runningJob(before, attempts, timers.now())
     await records.save(job)
+    const begunMs = timers.now()
     const outcome = await callInTime(message.id, integration)
+    metrics?.attempted(outcome.kind, secondsSince(begunMs))
     if (outcome.kind === 'acted') {
       await records.save(doneJob(job, outcome.result, timers.now()))
+      metrics?.finished('done', secondsSince(Date.parse(job.created_at)))
       return reservation.done()
     }
     if (outcome.kind === 'failed') return fail(reservation, job, outcome.error)
@@ -108,6 +139,7 @@ export function createWorker(options: WorkerOptions): Worker {
   async function giveUp(reservation: Reservation, job: Job, error: string): Promise<void> {
     log.warn({ job: job.id, attempts: job.attempts, error }, 'a job is dead')
     await records.save(deadJob(job, error, timers.now()))
+    metrics?.finished('dead', secondsSince(Date.parse(job.created_at)))
     return reservation.bury()
   }
 

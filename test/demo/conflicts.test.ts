@@ -180,3 +180,50 @@ t.test('a client that goes while it sends leaves no error in the log', async (t)
   await demo.close()
   t.same(demo.logged, [])
 })
+
+t.test('a user is replaced as it was read, once', async (t) => {
+  const demo = await startDemo(t)
+  const created = await demo.post('/users', { email: 'ann@example.com', name: 'Ann' })
+  const path = `/users/${created.json.id}`
+  const etag = created.headers.get('etag')!
+  t.match(etag, /^"[\w-]+"$/)
+  t.equal((await demo.get(path)).headers.get('etag'), etag)
+  const wanted = { email: 'Ann@New.example', name: 'Ann N.' }
+  const answers = await Promise.all(Array.from({ length: 10 }, () => demo.put(path, wanted, { 'if-match': etag })))
+  const [replaced, ...others] = answers.sort((a, b) => a.status - b.status)
+  t.equal(replaced?.status, 200)
+  t.match(replaced?.json, { id: created.json.id, email: 'ann@new.example', name: 'Ann N.' })
+  t.equal(replaced?.json.created_at, created.json.created_at)
+  for (const other of others) isProblem(t, other, 412, '/problems/user-changed')
+  const now = await demo.get(path)
+  t.same(now.json, replaced?.json)
+  t.equal(now.headers.get('etag'), replaced?.headers.get('etag'))
+  t.not(now.headers.get('etag'), etag)
+  t.equal((await demo.post('/users', { email: 'ann@example.com' })).status, 201, 'the old email is free')
+})
+
+t.test('a user is not replaced without its tag, nor with a weak or another', async (t) => {
+  const demo = await startDemo(t)
+  const { json, headers } = await demo.post('/users', { email: 'ann@example.com' })
+  const path = `/users/${json.id}`
+  const etag = headers.get('etag')!
+  const body = { email: 'bob@example.com' }
+  isProblem(t, await demo.put(path, body), 428, '/problems/if-match-missing')
+  for (const tag of [`W/${etag}`, '"other"', etag.slice(1, -1)]) {
+    isProblem(t, await demo.put(path, body, { 'if-match': tag }), 412, '/problems/user-changed')
+  }
+  isProblem(t, await demo.put('/users/none', body, { 'if-match': '*' }), 404)
+  isProblem(t, await demo.put(path, { email: 'no' }, { 'if-match': etag }), 422, '/problems/invalid-body')
+  isProblem(t, await demo.put(path, '{', { 'if-match': etag }), 400)
+  t.same((await demo.get(path)).json, json)
+  t.equal((await demo.put(path, body, { 'if-match': `"other", ${etag}` })).status, 200)
+  t.equal((await demo.put(path, body, { 'if-match': '*' })).status, 200)
+})
+
+t.test('an email that another has is a conflict for a replacement, too', async (t) => {
+  const demo = await startDemo(t, { conflictStatus: 422 })
+  await demo.post('/users', { email: 'bob@example.com' })
+  const { json, headers } = await demo.post('/users', { email: 'ann@example.com' })
+  const match = { 'if-match': headers.get('etag')! }
+  isProblem(t, await demo.put(`/users/${json.id}`, { email: 'BOB@example.com' }, match), 422, '/problems/email-taken')
+})

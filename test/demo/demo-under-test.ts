@@ -11,6 +11,7 @@ export type DemoUnderTest = {
   close(): Promise<void>
   get(path: string): Promise<Answer>
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>
+  put(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>
 }
 
 export type Answer = {
@@ -35,11 +36,14 @@ export async function startDemo(t: Test, options: Partial<DemoOptions> = {}): Pr
     logged,
     close: () => demo.close(),
     get: (path) => answer(fetch(url + path)),
-    post(path, body, headers = {}) {
-      const text = typeof body === 'string' ? body : JSON.stringify(body)
-      const init = { method: 'POST', body: text, headers: { 'content-type': 'application/json', ...headers } }
-      return answer(fetch(url + path, init))
-    },
+    post: (path, body, headers) => send('POST', path, body, headers),
+    put: (path, body, headers) => send('PUT', path, body, headers),
+  }
+
+  function send(method: string, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    const text = typeof body === 'string' ? body : JSON.stringify(body)
+    const init = { method, body: text, headers: { 'content-type': 'application/json', ...headers } }
+    return answer(fetch(url + path, init))
   }
 }
 

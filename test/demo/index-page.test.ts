@@ -3,7 +3,7 @@ import { isProblem, startDemo } from './demo-under-test.ts'
 
 t.test('the index lists the routes', async (t) => {
   const { get } = await startDemo(t)
-  const { status, headers, text } = await get('/')
+  const { status, headers, text } = await get('/routes')
   t.equal(status, 200)
   t.match(headers.get('content-type'), 'text/html')
   t.match(headers.get('content-security-policy'), "default-src 'none'")

@@ -10,7 +10,7 @@ const integration = { partner: 'acme', payload: [1] }
 t.test('a job is recorded before it can be reserved', async (t) => {
   const { jobs, records, queue } = create()
   const waiting = queue.reserve(new AbortController().signal)
-  const submitted = jobs.submit(integration)
+  const submitted = jobs.submit(integration, 'a')
   const message = (await waiting)?.message
   t.match(await records.get('a'), { state: 'queued' })
   t.same(message, { id: 'a', body: '{"partner":"acme","payload":[1]}' })
@@ -19,7 +19,7 @@ t.test('a job is recorded before it can be reserved', async (t) => {
 
 t.test('a full queue leaves no record behind', async (t) => {
   const { jobs, records } = create({ put: async () => 'full' })
-  t.equal(await jobs.submit(integration), undefined)
+  t.equal(await jobs.submit(integration, 'a'), undefined)
   t.equal(await records.get('a'), undefined)
 })
 
@@ -29,7 +29,7 @@ t.test('a queue that is away leaves no record behind, and its error is told', as
       throw new Error('away')
     },
   })
-  await t.rejects(jobs.submit(integration), /away/)
+  await t.rejects(jobs.submit(integration, 'a'), /away/)
   t.equal(await records.get('a'), undefined)
 })
 
@@ -37,5 +37,5 @@ function create(broken: Partial<Queue> = {}) {
   const timers = createManualTimers()
   const queue = { ...createMemoryQueue({ maxMessages: 10, leaseMs: 1000, timers }), ...broken }
   const records = createMemoryJobRecords({ maxJobs: 10 })
-  return { queue, records, jobs: createJobs({ queue, records, timers, newId: () => 'a' }) }
+  return { queue, records, jobs: createJobs({ queue, records, timers }) }
 }

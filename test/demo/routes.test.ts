@@ -16,7 +16,7 @@ t.test('a wrong method is 405, with those that are right', async (t) => {
   const wrong = [
     ['DELETE', '/items', 'GET, HEAD'],
     ['PUT', '/users', 'GET, HEAD, POST'],
-    ['PATCH', '/users/1', 'GET, HEAD'],
+    ['PATCH', '/users/1', 'GET, HEAD, PUT'],
     ['GET', '/integrations', 'POST'],
     ['HEAD', '/integrations', 'POST'],
     ['POST', '/jobs', 'GET, HEAD'],
@@ -42,7 +42,7 @@ t.test('a route that throws is 500 without a stack, and is logged', async (t) =>
   const logged: string[] = []
   const log = createLog({ level: 'info', destination: { write: (line) => void logged.push(line) } })
   const broken = () => Promise.reject(new Error('the secret of the database'))
-  const users = { add: broken, get: broken, all: broken }
+  const users = { add: broken, get: broken, page: broken }
   const options = { users, log, timers: createManualTimers(), conflictStatus: 409, newId: () => 'a' }
   const routes = createRoutes(options as unknown as RoutesOptions)
   const found = await answer(

@@ -21,8 +21,30 @@ t.test('each can be set', async (t) => {
     DEMO_CONFLICT_STATUS: '422',
     DEMO_THIRD_PARTY_MS: '0',
     DEMO_THIRD_PARTY_FAILURES: '0.05',
+    DEMO_THIRD_PARTY_URL: 'http://127.0.0.1:9/act',
+    DEMO_QUEUE_URL: 'sqs://jobs.fifo',
+    DEMO_SQS_ENDPOINT: 'http://127.0.0.1:4566',
+    DEMO_MAX_JOBS: '50',
+    DEMO_CONCURRENCY: '0',
+    DEMO_LEASE_MS: '2000',
+    DEMO_REDIS_URL: 'redis://127.0.0.1:6379/2',
+    DEMO_DATA_DIR: '/var/lib/demo',
   }
-  const settings = { host: '::1', port: 8000, conflictStatus: 422, thirdPartyMs: 0, thirdPartyFailures: 0.05 }
+  const settings = {
+    host: '::1',
+    port: 8000,
+    conflictStatus: 422,
+    thirdPartyMs: 0,
+    thirdPartyFailures: 0.05,
+    thirdPartyUrl: 'http://127.0.0.1:9/act',
+    queueUrl: 'sqs://jobs.fifo',
+    sqsEndpoint: 'http://127.0.0.1:4566',
+    maxJobs: 50,
+    concurrency: 0,
+    leaseMs: 2000,
+    redisUrl: 'redis://127.0.0.1:6379/2',
+    dataDir: '/var/lib/demo',
+  }
   t.same(readSettings(env), settings)
   t.equal(readSettings({ DEMO_THIRD_PARTY_FAILURES: '35%' }).thirdPartyFailures, 0.35)
   t.equal(readSettings({ DEMO_THIRD_PARTY_FAILURES: '100%' }).thirdPartyFailures, 1)
@@ -41,6 +63,13 @@ t.test('what cannot be is refused with the value, the rule and the fix', async (
     ['DEMO_THIRD_PARTY_FAILURES', '101%', /0\.2 or 20%/],
     ['DEMO_THIRD_PARTY_FAILURES', 'NaN', /0\.2 or 20%/],
     ['DEMO_THIRD_PARTY_FAILURES', '-0.1', /0\.2 or 20%/],
+    ['DEMO_THIRD_PARTY_URL', 'partner', /'partner' is not acceptable; write a URL/],
+    ['DEMO_QUEUE_URL', 'amqp://host', /'amqp:\/\/host' is not acceptable; write memory:, redis:/],
+    ['DEMO_SQS_ENDPOINT', 'localhost:4566', /a URL, as http/],
+    ['DEMO_MAX_JOBS', '0', /jobs from 1 to 1000000/],
+    ['DEMO_CONCURRENCY', '1001', /from 0 to 1000/],
+    ['DEMO_LEASE_MS', '999', /from 1000 to/],
+    ['DEMO_REDIS_URL', 'localhost', /redis:\/\/host:6379/],
   ]
   for (const [name, value, message] of bad) {
     const read = () => readSettings({ [name]: value })

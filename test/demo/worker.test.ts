@@ -3,18 +3,20 @@ import { createMemoryJobRecords, type JobRecords } from '../../src/demo/job-reco
 import { createJobs } from '../../src/demo/jobs.ts'
 import { createMemoryQueue } from '../../src/demo/queue/memory.ts'
 import type { Queue } from '../../src/demo/queue/queue.ts'
-import { type CallOutcome, createThirdParty, type ThirdParty } from '../../src/demo/third-party.ts'
+import { type CallOutcome, createThirdParty, type SimulatedThirdParty } from '../../src/demo/third-party.ts'
 import { createWorker, type Worker } from '../../src/demo/worker.ts'
 import { createLog } from '../../src/log.ts'
 import { createManualTimers, type ManualTimers } from './manual-timers.ts'
 
 const integration = { partner: 'acme', payload: { n: 1 } }
+let ids = 0
+const newId = () => `job-${++ids}`
 const failed: CallOutcome = { kind: 'failed', error: 'no' }
 const acted: CallOutcome = { kind: 'acted', result: { reference: 'acme-1', acted_at: '2026-01-01T00:00:00.000Z' } }
 
 t.test('a job goes from queued through running to done', async (t) => {
   const { timers, jobs, records } = setUp(t, { thirdParty: slow })
-  const job = (await jobs.submit(integration))!
+  const job = (await jobs.submit(integration, newId()))!
   t.match(job, { state: 'queued', attempts: 0, max_attempts: 5, result: null, finished_at: null })
   await timers.advance(0)
   t.match(await records.get(job.id), { state: 'running', attempts: 1, finished_at: null })
@@ -31,7 +33,7 @@ t.test('a job goes from queued through running to done', async (t) => {
 
 t.test('a failed attempt is tried again after its wait, and the error is kept', async (t) => {
   const { timers, jobs, records, queue } = setUp(t, { thirdParty: () => scripted([failed, failed, acted]) })
-  const { id } = (await jobs.submit(integration))!
+  const { id } = (await jobs.submit(integration, newId()))!
   await timers.advance(0)
   t.match(await records.get(id), { state: 'failed', attempts: 1, last_error: 'no' })
   t.match(await records.get(id), { next_attempt_at: '2026-01-01T00:00:00.750Z' })
@@ -47,7 +49,7 @@ t.test('a failed attempt is tried again after its wait, and the error is kept', 
 t.test('after five attempts the job is dead and its message buried', async (t) => {
   const thirdParty = scripted(Array.from({ length: 9 }, () => failed))
   const { timers, jobs, records, queue, logged } = setUp(t, { thirdParty: () => thirdParty })
-  const { id } = (await jobs.submit(integration))!
+  const { id } = (await jobs.submit(integration, newId()))!
   await timers.advance(600_000)
   t.match(await records.get(id), { state: 'dead', attempts: 5, last_error: 'no', next_attempt_at: null, result: null })
   t.not((await records.get(id))?.finished_at, null)
@@ -63,7 +65,7 @@ t.test('the third party acts once for a job that is tried again after a lost ans
     return createThirdParty({ delayMs: 100, failureRate: 0.2, random, timers, maxKeys: 10 })
   }
   const { timers, jobs, records, thirdParty } = setUp(t, { thirdParty: create })
-  const { id } = (await jobs.submit(integration))!
+  const { id } = (await jobs.submit(integration, newId()))!
   await timers.advance(60_000)
   t.match(await records.get(id), { state: 'done', attempts: 3, result: { acted_at: '2026-01-01T00:00:00.100Z' } })
   t.equal(thirdParty.actions(), 1)
@@ -72,7 +74,7 @@ t.test('the third party acts once for a job that is tried again after a lost ans
 t.test('a message that comes twice is not done twice', async (t) => {
   const thirdParty = scripted([acted, acted])
   const { timers, jobs, records, queue } = setUp(t, { thirdParty: () => thirdParty })
-  const { id } = (await jobs.submit(integration))!
+  const { id } = (await jobs.submit(integration, newId()))!
   await timers.advance(0)
   await queue.put({ id, body: JSON.stringify(integration) })
   await timers.advance(0)
@@ -99,7 +101,7 @@ t.test('a message that cannot be read is buried, and the next is done', async (t
 
 t.test('a third party that does not answer is not waited for beyond the call timeout', async (t) => {
   const { timers, jobs, records } = setUp(t, { thirdParty: (timers) => createSlow(timers, 1_000_000) })
-  const { id } = (await jobs.submit(integration))!
+  const { id } = (await jobs.submit(integration, newId()))!
   await timers.advance(25_000)
   t.match(await records.get(id), { state: 'failed', attempts: 1, last_error: /did not answer within 25000 ms/ })
 })
@@ -120,7 +122,7 @@ t.test('a job that kills its worker each time ends dead', async (t) => {
 
 t.test('closing gives the jobs it is at back, uncounted, and leaves no timer of its own', async (t) => {
   const { timers, jobs, records, queue, worker, thirdParty } = setUp(t, { thirdParty: slow })
-  const { id } = (await jobs.submit(integration))!
+  const { id } = (await jobs.submit(integration, newId()))!
   await timers.advance(100)
   t.match(await records.get(id), { state: 'running', attempts: 1 })
   await worker.close()
@@ -133,7 +135,7 @@ t.test('closing gives the jobs it is at back, uncounted, and leaves no timer of 
 
 t.test('no more than its number of jobs run at a time', async (t) => {
   const { timers, jobs, queue } = setUp(t, { thirdParty: slow })
-  for (let n = 0; n < 5; n++) await jobs.submit(integration)
+  for (let n = 0; n < 5; n++) await jobs.submit(integration, newId())
   await timers.advance(0)
   t.match(await queue.depth(), { ready: 3, reserved: 2 })
   await timers.advance(1500)
@@ -149,7 +151,7 @@ t.test('a queue and records that fail for a while lose no job', async (t) => {
       await save(job)
     },
   })
-  const { id } = (await jobs.submit(integration))!
+  const { id } = (await jobs.submit(integration, newId()))!
   await timers.advance(5000)
   t.match(logged.join(''), /the records are away/)
   away = false
@@ -163,7 +165,7 @@ t.test('a worker starts once', async (t) => {
 })
 
 type SetUp = {
-  readonly thirdParty: (timers: ManualTimers) => ThirdParty
+  readonly thirdParty: (timers: ManualTimers) => SimulatedThirdParty
   readonly start?: boolean
   readonly brokenRecords?: (save: JobRecords['save']) => JobRecords['save']
 }
@@ -174,7 +176,7 @@ type Parts = {
   readonly records: JobRecords
   readonly jobs: ReturnType<typeof createJobs>
   readonly worker: Worker
-  readonly thirdParty: ThirdParty
+  readonly thirdParty: SimulatedThirdParty
   readonly logged: readonly string[]
 }
 
@@ -186,25 +188,34 @@ function setUp(t: Test, { thirdParty: create, start = true, brokenRecords = (sav
   const sound = createMemoryJobRecords({ maxJobs: 100 })
   const records = { ...sound, save: brokenRecords(sound.save) }
   const thirdParty = create(timers)
-  const options = { queue, records, thirdParty, timers, random: () => 0.5, log, concurrency: 2, callTimeoutMs: 25_000 }
+  const options = {
+    queue,
+    records,
+    thirdParty,
+    timers,
+    random: () => 0.5,
+    log,
+    concurrency: 2,
+    callTimeoutMs: 25_000,
+    leaseMs: 30_000,
+  }
   const worker = createWorker(options)
-  let ids = 0
-  const jobs = createJobs({ queue, records, timers, newId: () => `job-${++ids}` })
+  const jobs = createJobs({ queue, records, timers })
   if (start) worker.start()
   t.teardown(() => worker.close())
   return { timers, queue, records, jobs, worker, thirdParty, logged }
 }
 
-function slow(timers: ManualTimers): ThirdParty {
+function slow(timers: ManualTimers): SimulatedThirdParty {
   return createSlow(timers, 1500)
 }
 
-function createSlow(timers: ManualTimers, delayMs: number): ThirdParty {
+function createSlow(timers: ManualTimers, delayMs: number): SimulatedThirdParty {
   return createThirdParty({ delayMs, failureRate: 0, random: () => 0.5, timers, maxKeys: 100 })
 }
 
 /** Answers at once with each outcome in turn. */
-function scripted(outcomes: readonly CallOutcome[]): ThirdParty & { calls(): number } {
+function scripted(outcomes: readonly CallOutcome[]): SimulatedThirdParty & { calls(): number } {
   let calls = 0
   return {
     call: async () => outcomes[calls++] ?? failed,

@@ -1,5 +1,7 @@
+import type { Journal } from '../storage/journal.ts'
+import type { QueuedMessage } from '../storage/storage.ts'
 import type { Timers } from '../timers.ts'
-import { MAX_MESSAGE_BYTES, type Message, type Queue, type Reservation } from './queue.ts'
+import { checkSize, type Message, type Queue, type Reservation } from './queue.ts'
 
 /** The bounds of a queue in process. */
 export type MemoryQueueOptions = {
@@ -8,18 +10,22 @@ export type MemoryQueueOptions = {
   /** How long a worker may hold a message before it is taken to be dead. */
   readonly leaseMs: number
   readonly timers: Timers
+  /** Where messages are kept, too, so that they outlive the process; how often each was reserved is not. */
+  readonly journal?: Journal<QueuedMessage> | undefined
 }
 
 type Entry = { readonly message: Message; attempt: number }
 type Waiter = (reservation: Reservation | undefined) => void
 
-/** The queue in process: first in, first out. Nothing outlives the process. */
-export function createMemoryQueue({ maxMessages, leaseMs, timers }: MemoryQueueOptions): Queue {
+/** The queue in process: first in, first out. What the journal keeps outlives the process; without one, nothing. */
+export function createMemoryQueue({ maxMessages, leaseMs, timers, journal }: MemoryQueueOptions): Queue {
   /** A Set, for its front can be taken without moving all the rest. */
   const ready = new Set<Entry>()
   const delayed = new Map<Entry, () => void>()
   const reserved = new Map<Entry, () => void>()
   const buried = new Set<Entry>()
+  /** Being written to the journal; they count towards the bound. */
+  let arriving = 0
   const waiters = new Set<Waiter>()
   let closed = false
 
@@ -37,23 +43,30 @@ export function createMemoryQueue({ maxMessages, leaseMs, timers }: MemoryQueueO
   function lease(entry: Entry): Reservation {
     entry.attempt++
     const { message, attempt } = entry
-    reserved.set(
-      entry,
-      timers.after(leaseMs, () => settle(() => offer(entry))),
-    )
+    hold()
+    function hold(): void {
+      const cancel = timers.after(leaseMs, () => settle(() => offer(entry)))
+      reserved.set(entry, cancel)
+    }
     /** Runs once, and only for the holder of the lease: a late holder finds another's attempt, or none. */
-    function settle(move: () => void): void {
-      if (entry.attempt !== attempt || !reserved.has(entry)) return
+    function settle(move: () => void): boolean {
+      if (entry.attempt !== attempt || !reserved.has(entry)) return false
       reserved.get(entry)?.()
       reserved.delete(entry)
       move()
+      return true
     }
     return {
       message,
       attempt,
-      done: async () => settle(() => {}),
-      retry: async (delayMs) => settle(() => delay(entry, delayMs)),
-      bury: async () => settle(() => bury(entry)),
+      extend: async () => void settle(hold),
+      async done() {
+        if (settle(() => {})) await journal?.remove(message.id)
+      },
+      retry: async (delayMs) => void settle(() => delay(entry, delayMs)),
+      async bury() {
+        if (settle(() => bury(entry))) await journal?.put(message.id, { ...message, buried: true })
+      },
     }
   }
 
@@ -68,14 +81,26 @@ export function createMemoryQueue({ maxMessages, leaseMs, timers }: MemoryQueueO
   function bury(entry: Entry): void {
     buried.add(entry)
     const [oldest] = buried
-    if (buried.size > maxMessages && oldest !== undefined) buried.delete(oldest)
+    if (buried.size <= maxMessages || oldest === undefined) return
+    buried.delete(oldest)
+    void journal?.remove(oldest.message.id)
+  }
+
+  for (const [, { buried: isBuried, ...message }] of journal?.entries ?? []) {
+    const entry = { message, attempt: 0 }
+    if (isBuried) buried.add(entry)
+    else ready.add(entry)
   }
 
   return {
     async put(message) {
       if (closed) throw new Error('the queue is closed')
-      if (Buffer.byteLength(message.body) > MAX_MESSAGE_BYTES) throw new RangeError('the message is too large to queue')
-      if (ready.size + delayed.size + reserved.size >= maxMessages) return 'full'
+      checkSize(message)
+      if (ready.size + delayed.size + reserved.size + arriving >= maxMessages) return 'full'
+      if (journal !== undefined) {
+        arriving++
+        await journal.put(message.id, { ...message, buried: false }).finally(() => arriving--)
+      }
       offer({ message, attempt: 0 })
       return 'added'
     },
