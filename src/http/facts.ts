@@ -105,7 +105,9 @@ export function isRefusal(facts: Facts | Refusal): facts is Refusal {
 function judgeCoding(coding: string, minorVersion: number): Refusal | null {
   if (minorVersion === 0) return bad('Transfer-Encoding does not exist in HTTP/1.0.')
   if (coding.toLowerCase() === 'chunked') return null
-  if (!/^[\w-]+(?: *, *[\w-]+)*$/.test(coding)) return bad('Transfer-Encoding is malformed.')
+  if (!/^[\w-]+(?: *, *[\w-]+)*$/.test(coding) || /\bchunked *,/i.test(coding)) {
+    return bad('Transfer-Encoding is malformed, or chunked is not its last coding.')
+  }
   return { status: 501, detail: 'No transfer coding but chunked is understood.' }
 }
 
