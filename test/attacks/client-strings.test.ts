@@ -3,17 +3,7 @@ import { get, openClient } from '../fixtures/raw-client.ts'
 import { ONCE, path, startThrough } from '../fixtures/through.ts'
 
 /** What breaks lines, labels or terminals where it is written unescaped. */
-const EVIL = [
-  '"} 1\\n# HELP evil',
-  '\\n',
-  '{{7*7}}',
-  '\x85\xa0',
-  '"x"',
-  "'; --",
-  '<script>',
-  '%0d%0aX: y',
-  '\xff\xfe',
-]
+const EVIL = ['"} 1\\n# HELP evil', '\\n', '{{7*7}}', '\x85\xa0', '"x"', "'; --", '<script>', '%0d%0aX: y', '\xff\xfe']
 
 t.test('client strings never become label names or break a log line', async (t) => {
   const { url, adminUrl, lines, logged, idle } = await startThrough(t, { limits: [{ ...ONCE, match: path('/a/**') }] })
