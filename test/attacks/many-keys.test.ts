@@ -7,9 +7,9 @@ import { limitOf } from '../fixtures/policy.ts'
 import { ask, get } from '../fixtures/raw-client.ts'
 import { ONCE, startThrough } from '../fixtures/through.ts'
 
-t.test('10^6 random keys; eviction never refills an offender', async (t) => {
+t.test('100,000 random keys; eviction never refills an offender', async (t) => {
   const clock = manualClock()
-  const store = createMemoryStore({ maxBuckets: 10_000, clock })
+  const store = createMemoryStore({ maxBuckets: 1000, clock })
   t.teardown(() => store.close())
   const limiter = createLimiter({ local: store, shared: null, onFallback: () => {} })
   const { identify, clientAddress, plans } = compileRules(
@@ -24,11 +24,11 @@ t.test('10^6 random keys; eviction never refills an offender', async (t) => {
   t.equal(decide('192.0.2.1'), 'allowed')
   t.equal(decide('192.0.2.1'), 'limited')
   let most = 0
-  for (let i = 0; i < 1_000_000; i++) {
+  for (let i = 0; i < 100_000; i++) {
     decide(`2001:db8:${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}::1`)
-    if (i % 10_000 === 0) most = Math.max(most, store.size())
+    if (i % 1000 === 0) most = Math.max(most, store.size())
   }
-  t.ok(most <= 10_000 + 4096, `${most} buckets at most`)
+  t.ok(most <= 1000 + 4096, `${most} buckets at most`)
   t.equal(decide('192.0.2.1'), 'limited', 'the offender is still one')
 })
 
