@@ -22,26 +22,40 @@ export type Facts = {
 }
 
 /** Why a request is not served: an HTTP status and a sentence for the problem document. */
-export type Refusal = { readonly status: 400 | 405 | 417 | 431; readonly detail: string }
+export type Refusal = {
+  readonly status: 400 | 405 | 414 | 417 | 431 | 501 | 505
+  readonly detail: string
+}
+
+export type FactsOptions = {
+  /** Header fields, and bytes of the request target, beyond which a request is refused. */
+  readonly maxHeaders: number
+  readonly maxTargetBytes: number
+  /** Further fields (lower case) that may come once only, such as the API key's. */
+  readonly singleFields: readonly string[]
+}
 
 /** Fields of which one value at most may come: a second one would be keyed by one party and believed by another. */
 const SINGLE_FIELDS: readonly string[] = ['host', 'authorization', 'content-length']
-// sub-delims and IPv6 literals included; no userinfo, no path (RFC 9110 section 7.2)
-const AUTHORITY = /^(?:\[[0-9a-fA-F:.]+\]|[\w\-.~!$&'()*+,;=%]+)(?::\d*)?$/
+// sub-delims, escapes and IPv6 literals included; no userinfo, no path (RFC 9110 section 7.2)
+const AUTHORITY = /^(?:\[[0-9a-fA-F:.]+\]|(?:[\w\-.~!$&'()*+,;=]|%[0-9a-fA-F]{2})+)(?::\d*)?$/
 
-/**
- * Reads a request's facts, or says why it is refused. `singleFields` are further field names (lower case) that may come
- * once only, such as the API key's.
- */
-export function readFacts(
-  request: IncomingMessage,
-  options: { readonly maxHeaders: number; readonly singleFields: readonly string[] },
-): Facts | Refusal {
-  const { headers, rawHeaders } = request
-  const method = request.method ?? ''
+/** Reads a request's facts, or says why it is refused. */
+export function readFacts(request: IncomingMessage, options: FactsOptions): Facts | Refusal {
+  const { headers, rawHeaders, url = '', method = '' } = request
+  // Node's parser lets HTTP/0.9 and HTTP/2.0 through in a request line of HTTP/1.
+  if (request.httpVersionMajor !== 1) return { status: 505, detail: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' }
   if (method === 'CONNECT' || method === 'TRACE') return { status: 405, detail: `${method} is not forwarded.` }
   if (rawHeaders.length > 2 * options.maxHeaders) {
     return { status: 431, detail: `More than ${options.maxHeaders} header fields.` }
+  }
+  if (url.length > options.maxTargetBytes) {
+    return { status: 414, detail: `The request target is longer than ${options.maxTargetBytes} bytes.` }
+  }
+  const coding = headers['transfer-encoding']
+  if (coding !== undefined) {
+    const refusal = judgeCoding(coding, request.httpVersionMinor)
+    if (refusal !== null) return refusal
   }
   const names: string[] = []
   for (let i = 0; i < rawHeaders.length; i += 2) names.push(rawHeaders[i]!.toLowerCase())
@@ -49,7 +63,7 @@ export function readFacts(
   for (const field of singleFields) {
     if (names.indexOf(field) !== names.lastIndexOf(field)) return bad(`The field ${field} may come once only.`)
   }
-  const target = parseTarget(request.url ?? '', method)
+  const target = parseTarget(url, method)
   if (target === null) return bad('The request target is malformed.')
   const { host = '' } = headers
   // Also beside an absolute-form target, which replaces it: RFC 9112 section 3.2 makes no exception.
@@ -74,7 +88,7 @@ export function readFacts(
     names,
     singleFields,
     httpVersion: request.httpVersion,
-    hasBody: headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0',
+    hasBody: coding !== undefined || (headers['content-length'] ?? '0') !== '0',
     // A client of HTTP/1.0 knows no 100 (RFC 9110 section 10.1.1).
     expectsContinue: expect !== undefined && request.httpVersionMinor > 0,
   }
@@ -82,6 +96,19 @@ export function readFacts(
 
 export function isRefusal(facts: Facts | Refusal): facts is Refusal {
   return 'status' in facts
+}
+
+/**
+ * What node's parser lets through of Transfer-Encoding and the next reader may see otherwise. A coding below `chunked` would
+ * lose its name at this hop, and HTTP/1.0 knows none (RFC 9112 sections 6.1 and 7).
+ */
+function judgeCoding(coding: string, minorVersion: number): Refusal | null {
+  if (minorVersion === 0) return bad('Transfer-Encoding does not exist in HTTP/1.0.')
+  if (coding.toLowerCase() === 'chunked') return null
+  if (!/^[\w-]+(?: *, *[\w-]+)*$/.test(coding) || /\bchunked *,/i.test(coding)) {
+    return bad('Transfer-Encoding is malformed, or chunked is not its last coding.')
+  }
+  return { status: 501, detail: 'No transfer coding but chunked is understood.' }
 }
 
 function bad(detail: string): Refusal {

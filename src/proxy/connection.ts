@@ -12,6 +12,24 @@ import { closeGently } from './close-gently.ts'
 /** Why a request that could not be read is refused. */
 export const MALFORMED = 'The request is not well-formed HTTP, or did not arrive in time.'
 
+/** What node tells of a request that its parser refuses; `rawPacket` is the piece in which it gave up. */
+export type ParseError = Error & { readonly code?: string; readonly rawPacket?: Buffer }
+
+const STATUSES: Record<string, number> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+}
+
+/** The status to answer what could not be parsed with. */
+export function statusOfParseError({ code = '', rawPacket }: ParseError, maxHeaderBytes: number): number {
+  if (code === 'HPE_HEADER_OVERFLOW' && rawPacket !== undefined) {
+    const line = rawPacket.subarray(0, maxHeaderBytes)
+    if (!line.includes('\n') && /^[A-Z-]+ (?:\/|https?:)/i.test(line.toString('latin1', 0, 40))) return 414
+  }
+  return STATUSES[code] ?? 400
+}
+
 /** Answers what could not be parsed into a request, and closes: where the next one would begin nobody knows. */
 export function refuseRaw(socket: Duplex, status: number, requestId: string): void {
   const body = problemBody({ status, detail: MALFORMED, request_id: requestId })

@@ -64,11 +64,11 @@ export function requestFields(facts: Facts, options: RequestFieldsOptions): stri
     trusted['x-forwarded-for'] === undefined ? peer : `${trusted['x-forwarded-for']}, ${peer}`,
     'X-Forwarded-Proto',
     single(trusted['x-forwarded-proto']) ?? 'http',
-    'X-Forwarded-Host',
-    single(trusted['x-forwarded-host']) ?? facts.authority,
-    'X-Request-Id',
-    options.requestId,
   )
+  // A client of HTTP/1.0 need not say which host it means.
+  const forwardedHost = single(trusted['x-forwarded-host']) ?? facts.authority
+  if (forwardedHost !== '') fields.push('X-Forwarded-Host', forwardedHost)
+  fields.push('X-Request-Id', options.requestId)
   return fields
 }
 

@@ -25,9 +25,11 @@ import {
   isFollowedByLoss,
   isWebSocket,
   MALFORMED,
+  type ParseError,
   refuseRaw,
   serveWithoutUpgrade,
   standInResponse,
+  statusOfParseError,
   whenAnswered,
 } from './connection.ts'
 import { addMark, type MarkRequest } from './device-cookie-answer.ts'
@@ -37,6 +39,7 @@ import { countRequest, logRequest } from './observe.ts'
 import { type OwnAnswer, sendOwnAnswer } from './own-answer.ts'
 import { isForwarding, requestFields } from './request-fields.ts'
 import { compileRules, type Rules } from './rules.ts'
+import { cutStalledReaders } from './stalled-readers.ts'
 import { createUpgrader } from './upgrade.ts'
 
 export type ProxyOptions = {
@@ -116,7 +119,9 @@ export function createProxy(options: ProxyOptions): Proxy {
   const connections = new Set<Socket>()
   const pipelined = new WeakMap<Socket, Set<ServerResponse>>()
   const ending = new WeakSet<Socket>()
-  const reading = new WeakMap<ServerResponse, Exchange>()
+  /** The exchange whose request has a body, which is the last one on its connection while that is read. */
+  const reading = new WeakMap<Socket, Exchange>()
+  const endSweep = cutStalledReaders(connections, upstream.idleTimeout)
   let underWay = 0
   const compile = (policy: Policy) =>
     compileRules(policy, {
@@ -131,7 +136,12 @@ export function createProxy(options: ProxyOptions): Proxy {
 
   function run(exchange: Exchange): void {
     const { request, rules } = exchange
-    const facts = readFacts(request, { maxHeaders: settings.maxHeaders, singleFields: rules.singleFields })
+    const { maxHeaders, maxHeaderBytes } = settings
+    const facts = readFacts(request, {
+      maxHeaders,
+      maxTargetBytes: maxHeaderBytes / 2,
+      singleFields: rules.singleFields,
+    })
     if (isRefusal(facts)) return refuse(exchange, 'error', { problem: facts, fields: allowField(facts.status) })
     exchange.facts = facts
     const client = rules.clientAddress(request.socket.remoteAddress, facts.headers)
@@ -204,8 +214,8 @@ export function createProxy(options: ProxyOptions): Proxy {
       upgrader.upgrade({ ...hop, socket, head, onOpen: () => opened(exchange), onClose: () => metrics.upgrades.dec() })
       return
     }
-    if (facts.expectsContinue) response.writeContinue()
-    if (facts.hasBody) reading.set(response, exchange)
+    if (facts.expectsContinue) inviteBody(response)
+    if (facts.hasBody) reading.set(request.socket, exchange)
     forwarder.forward({ ...hop, hasBody: facts.hasBody })
   }
 
@@ -238,8 +248,9 @@ export function createProxy(options: ProxyOptions): Proxy {
 
   /** Half an answer must not look whole: the connection is cut, by a reset where its mere end would end the answer. */
   function breakOff({ request, response }: Exchange): void {
-    if (request.httpVersionMinor === 0) request.socket.resetAndDestroy()
-    else response.destroy()
+    if (request.httpVersionMinor > 0) response.destroy()
+    else if (response.socket !== null) response.socket.resetAndDestroy()
+    else response.once('socket', (socket: Socket) => socket.resetAndDestroy())
   }
 
   /** Answers in our own name. */
@@ -257,9 +268,25 @@ export function createProxy(options: ProxyOptions): Proxy {
 
   /** Answers a request whose body turns out to be malformed, or too slow; its end cancels what went upstream of it. */
   function refuseBody(exchange: Exchange, status: number): void {
-    if (exchange.request.complete) return void exchange.request.socket.destroy()
-    closeAfter(exchange.request.socket)
-    refuse(exchange, 'error', { problem: { status, detail: MALFORMED } })
+    const { request, response } = exchange
+    closeAfter(request.socket)
+    if (!response.headersSent) return refuse(exchange, 'error', { problem: { status, detail: MALFORMED } })
+    // In its turn: answers to requests before it may still be under way.
+    if (!response.writableEnded) return breakOff(exchange)
+    whenAnswered(request.socket, () => closeGently(request.socket))
+  }
+
+  /** Answers what is no request, behind the answers that are under way: then the connection ends. */
+  function refuseUnread(socket: Socket, status: number): void {
+    closeAfter(socket)
+    whenAnswered(socket, () => {
+      if (!socket.writable) return
+      const requestId = randomUUID()
+      const finished = { ...UNREAD, requestId, status, policyHash: rules.policy.hash }
+      countRequest(metrics, finished)
+      logRequest(log, rules.policy.log, finished, random)
+      refuseRaw(socket, status, requestId)
+    })
   }
 
   /** Closes the response to a pipelined request with its connection: node tells only the one whose turn it is. */
@@ -409,21 +436,19 @@ export function createProxy(options: ProxyOptions): Proxy {
   server.on('checkExpectation', serve)
   server.on('connect', serveLast)
   server.on('upgrade', serveLast)
-  server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
+  server.on('clientError', (cause: ParseError, duplex) => {
+    const socket = duplex as Socket
     // Node tells of each further piece of what could not be parsed: it has been refused.
     if (socket.writableEnded) return
-    const status = CLIENT_ERRORS[cause.code ?? ''] ?? 400
-    const answer = answerUnderWay(socket)
-    const exchange = answer === null ? undefined : reading.get(answer)
-    const hasGone = !socket.writable || cause.code === 'HPE_INVALID_EOF_STATE'
-    if (exchange !== undefined && !hasGone && !exchange.response.headersSent) return refuseBody(exchange, status)
-    // A connection that breaks brings no request of its own: one that is under way is counted when it ends.
-    if (!socket.writable || answer !== null) return void socket.destroy()
-    const requestId = randomUUID()
-    const finished = { ...UNREAD, requestId, status, policyHash: rules.policy.hash }
-    countRequest(metrics, finished)
-    logRequest(log, rules.policy.log, finished, random)
-    refuseRaw(socket, status, requestId)
+    const isUnderWay = answerUnderWay(socket) !== null
+    const hasGone = !socket.writable || (isUnderWay && cause.code === 'HPE_INVALID_EOF_STATE')
+    // Nor is a connection on which nothing ever came worth an answer.
+    if (hasGone || socket.bytesRead === 0) return void socket.destroy()
+    if (ending.has(socket)) return
+    const status = statusOfParseError(cause, settings.maxHeaderBytes)
+    const exchange = reading.get(socket)
+    if (exchange !== undefined && !exchange.request.complete) refuseBody(exchange, status)
+    else refuseUnread(socket, status)
   })
 
   return {
@@ -456,6 +481,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       for (const socket of connections) socket.destroy()
     },
     async close() {
+      endSweep()
       upgrader.close()
       // Connections that the server has just closed tell so within a few turns: their requests are aborted, not failed.
       for (let turn = 0; underWay > 0 && turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
@@ -467,13 +493,6 @@ export function createProxy(options: ProxyOptions): Proxy {
 const LOOP: OwnAnswer = { problem: { status: 508, detail: 'The request has come through this proxy before.' } }
 
 const OUTCOMES = { limited: 'limited', missing: 'denied', unavailable: 'error' } as const
-
-/** Node's codes for what its parser refuses. */
-const CLIENT_ERRORS: Record<string, number> = {
-  HPE_HEADER_OVERFLOW: 431,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-}
 
 /** What is known of a request that could not be parsed. */
 const UNREAD = {
@@ -488,6 +507,14 @@ const UNREAD = {
   decisionUs: 0,
   upstreamUs: null,
 } as const
+
+/** In its turn: to an answer that waits behind another node would write it between the head and the body. */
+function inviteBody(response: ServerResponse): void {
+  if (response.socket !== null) return response.writeContinue()
+  response.once('socket', () => {
+    if (!response.headersSent) response.writeContinue()
+  })
+}
 
 function isBodyTooLong({ hasBody, expectsContinue, headers }: Facts): boolean {
   if (!hasBody) return false

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import t from 'tap'
 import { type Facts, isRefusal, type Refusal, readFacts } from '../../src/http/facts.ts'
 
-const OPTIONS = { maxHeaders: 20, singleFields: ['x-api-key'] }
+const OPTIONS = { maxHeaders: 20, maxTargetBytes: 100, singleFields: ['x-api-key'] }
 
 // A real server, set up as the proxied port is, so that requests come as node's parser makes them.
 const server = createServer({ requireHostHeader: false, insecureHTTPParser: false })
@@ -196,6 +196,28 @@ t.test('one field too many is 431, and none is cut off in silence', async (t) =>
   t.equal(await statusOf(['GET / HTTP/1.1', 'Host: a', ...lines(20)]), 431)
   const facts = await read(['GET / HTTP/1.1', 'Host: a', ...lines(500)], { ...OPTIONS, maxHeaders: 501 })
   t.equal(facts.names.length, 501)
+})
+
+t.test('a target too long is 414, and none is cut off in silence', async (t) => {
+  const target = `/${'x'.repeat(99)}`
+  t.equal((await read([`GET ${target} HTTP/1.1`, 'Host: a'])).target.path, target)
+  t.equal(await statusOf([`GET ${target}x HTTP/1.1`, 'Host: a']), 414)
+})
+
+t.test('a version that is not spoken here is 505', async (t) => {
+  for (const version of ['0.9', '2.0']) t.equal(await statusOf([`GET / HTTP/${version}`, 'Host: a']), 505, version)
+})
+
+t.test('no transfer coding is understood but chunked, and none in HTTP/1.0', async (t) => {
+  const coded = (version: string, ...codings: readonly string[]) =>
+    statusOf([`POST / HTTP/${version}`, 'Host: a', ...codings.map((coding) => `Transfer-Encoding: ${coding}`)])
+  for (const coding of ['chunked', 'Chunked', '\tchunked ']) t.equal(await coded('1.1', coding), 'read', coding)
+  for (const codings of [['gzip, chunked'], ['identity,chunked'], ['gzip', 'chunked']]) {
+    t.equal(await coded('1.1', ...codings), 501, codings.join())
+  }
+  for (const coding of ['', ', chunked', 'gzip;q=1, chunked', 'a b, chunked'])
+    t.equal(await coded('1.1', coding), 400, coding)
+  t.equal(await coded('1.0', 'chunked'), 400)
 })
 
 t.test('only 100-continue can be expected', async (t) => {

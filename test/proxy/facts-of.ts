@@ -26,7 +26,7 @@ export function factsOf(request: RequestLike = {}): Facts {
   const rawHeaders = ['Host', host, ...fields]
   // What node's parser calls; `headers` is made from it by node's own rules for repeated fields.
   ;(message as ParsedMessage)._addHeaderLines(rawHeaders, rawHeaders.length)
-  const facts = readFacts(message, { maxHeaders: 100, singleFields })
+  const facts = readFacts(message, { maxHeaders: 100, maxTargetBytes: 8192, singleFields })
   if (isRefusal(facts)) throw new Error(`${method} ${url} is refused: ${facts.detail}`)
   return facts
 }

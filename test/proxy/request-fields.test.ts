@@ -69,6 +69,14 @@ t.test('Host is the one decided on, and stands once', async (t) => {
   )
 })
 
+t.test('a request that names no host is forwarded without X-Forwarded-Host', async (t) => {
+  const nameless = lines({ httpVersion: '1.0', host: '' })
+  t.same(
+    nameless.filter((line) => /^x-forwarded-host:/i.test(line)),
+    [],
+  )
+})
+
 t.test('what ends at this hop does not go on', async (t) => {
   const fields = [
     ...['Connection', 'keep-alive, X-Nominated', 'Keep-Alive', 'timeout=5', 'Proxy-Connection', 'keep-alive'],
