@@ -1,4 +1,5 @@
 import t from 'tap'
+import { createMembership } from '../../src/identity/membership.ts'
 import { createLimiter } from '../../src/limiter/limiter.ts'
 import { compileRules } from '../../src/proxy/rules.ts'
 import { createMemoryStore } from '../../src/stores/memory.ts'
@@ -12,11 +13,12 @@ t.test('100,000 random keys; eviction never refills an offender', async (t) => {
   const store = createMemoryStore({ maxBuckets: 1000, clock })
   t.teardown(() => store.close())
   const limiter = createLimiter({ local: store, shared: null, onFallback: () => {} })
-  const { identify, clientAddress, plans } = compileRules(
-    policyWith({ limits: [{ ...ONCE, per: 'network', newcomers: null }] }),
-  )
+  const policy = policyWith({ limits: [{ ...ONCE, per: 'network', newcomers: null }] })
+  const { identify, clientAddress, plans } = compileRules(policy, { wallMs: () => 0 })
+  const membership = createMembership({ policy: policy.identity.admission })
   const decide = (address: string) => {
-    const identity = identify.identity(identify.network(clientAddress(address, {}).address), {})
+    const network = identify.network(clientAddress(address, {}).address)
+    const identity = membership.stand(identify.evidence(network, {}, false, 0), clock.nowUs(), 0)
     const decision = limiter.decide(identity, plans, 'enforce')
     if (decision instanceof Promise) throw new Error('the memory store needs no promise')
     return decision.verdict
