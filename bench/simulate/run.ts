@@ -97,16 +97,14 @@ const MINUTE = 60
 function visitsBefore(state: State, population: Population, seed: number): { turns: Turn[]; stockpile: Span } | null {
   if (state === 'cold') return null
   const random = createRandom(seed, 'pages before')
-  if (state === 'restart') {
-    const visit = { from: -70 * MINUTE, to: -60 * MINUTE }
-    return { turns: singleVisits(population, visit), stockpile: visit }
-  }
+  // An office at work: its cookies are an hour old, and have behaved for that hour.
   const turns: Turn[] = []
   for (let window = -80; window <= -20; window += 10) {
     turns.push(...singleVisits(population, { from: window * MINUTE, to: (window + 10) * MINUTE }))
   }
-  turns.push(...pageLoads(population, { from: -2 * MINUTE, to: 0 }, random))
-  return { turns, stockpile: { from: -80 * MINUTE, to: -70 * MINUTE } }
+  const hoard = { from: -80 * MINUTE, to: -70 * MINUTE }
+  if (state === 'returning') turns.push(...pageLoads(population, { from: -2 * MINUTE, to: 0 }, random))
+  return { turns, stockpile: hoard }
 }
 
 type StartedAttack = { readonly id: string; readonly attack: Attack }

@@ -4,7 +4,7 @@ import type { Random } from './random.ts'
 
 /**
  * What the devices and the proxy have behind them at second 0. `cold`: nothing. `returning`: visits in the 75 minutes before, on
- * the same proxy. `restart`: a visit an hour before, on a proxy that has lost its store since, but not its secret.
+ * the same proxy. `restart`: the same visits, on a proxy that has lost its store since, but not its secret.
  */
 export const STATES = ['cold', 'returning', 'restart'] as const
 export type State = (typeof STATES)[number]

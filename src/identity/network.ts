@@ -5,9 +5,6 @@ import type { Network } from './identity.ts'
 import type { Keyring } from './keyring.ts'
 import { tagOf } from './pseudonym.ts'
 
-/** How many live devices a network may have of which the policy says nothing else. */
-export const MAX_DEVICES = 512
-
 /**
  * Compiles which network an address lies in, with the wider ones around it. All of one outermost network bear its tag, so
  * that what they are charged together can lie together.
@@ -28,7 +25,7 @@ export function compileNetwork(policy: IdentityPolicy, keyring: Keyring): (addre
       tag: tagOf(named.at(-1)?.id ?? id),
       address: address.text,
       parents: named,
-      maxDevices: settings?.maxDevices ?? MAX_DEVICES,
+      maxDevices: settings?.maxDevices ?? policy.admission.maxDevices,
     }
   }
 

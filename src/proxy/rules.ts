@@ -1,8 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import { compileCors } from '../http/cors.ts'
 import type { Facts } from '../http/facts.ts'
 import { type Address, compileCidrs } from '../identity/address.ts'
 import { compileClientAddress } from '../identity/client-address.ts'
-import { compileIdentify, type IdentifyOptions } from '../identity/identify.ts'
+import { compileIdentify, type Identify, type IdentifyOptions } from '../identity/identify.ts'
 import { createKeyring } from '../identity/keyring.ts'
 import { type LimitPlan, planLimit } from '../limiter/plan.ts'
 import { compileMatch, isEmptyMatch } from '../policy/match.ts'
@@ -26,15 +27,27 @@ export type RulesOptions = IdentifyOptions & {
   readonly wallMs: () => number
 }
 
-/** Compiles a policy. A reload compiles the new one and swaps it in whole; requests under way keep theirs. */
-export function compileRules(policy: Policy, options: RulesOptions) {
+/** What of a policy's rules is worth keeping: it remembers clients, and is costly to make. */
+type Kept = {
+  readonly policy: Policy
+  readonly identify: Identify
+  readonly clientAddress: ReturnType<typeof compileClientAddress>
+}
+
+/**
+ * Compiles a policy. A reload compiles the new one and swaps it in whole; requests under way keep theirs. `before`: the rules
+ * in force, whose knowledge of clients is kept where the policy says the same of identities.
+ */
+export function compileRules(policy: Policy, options: RulesOptions, before: Kept | null = null) {
   const expectedInstances = policy.store.kind === 'redis' ? policy.store.expectedInstances : 1
   const plans = policy.limits.map((limit) => planLimit(limit, expectedInstances))
   const deny = compileEntries(policy.deny, 'folded', options.wallMs)
   const exempt = compileEntries(policy.exempt, 'strict', options.wallMs)
   const matchLimits = compileMatch(plans, 'folded')
   const routes = routeNames(policy)
-  const identify = compileIdentify(policy.identity, createKeyring(policy.identity.secrets), options)
+  const kept = before !== null && isDeepStrictEqual(before.policy.identity, policy.identity) ? before : null
+  const identify = kept?.identify ?? compileIdentify(policy.identity, createKeyring(policy.identity.secrets), options)
+  const { trustedProxies, clientAddress } = policy.identity
   const { deviceCookie } = identify
 
   function routeOf(name: string | undefined): string {
@@ -64,7 +77,7 @@ export function compileRules(policy: Policy, options: RulesOptions) {
     rule,
     /** Every value that the route label can take. */
     routes: [...routes, 'default', 'other'],
-    clientAddress: compileClientAddress(policy.identity.trustedProxies, policy.identity.clientAddress),
+    clientAddress: kept?.clientAddress ?? compileClientAddress(trustedProxies, clientAddress),
     identify,
     /** Null where devices get no mark. */
     deviceAnswer: deviceCookie && compileDeviceAnswer(deviceCookie, policy.identity.deviceCookie, options.wallMs),

@@ -8,8 +8,10 @@ import { type Facts, isRefusal, readFacts } from '../http/facts.ts'
 import { readRequestId, readTraceId } from '../http/trace.ts'
 import type { ClientAddress } from '../identity/client-address.ts'
 import { noteConduct } from '../identity/conduct.ts'
+import type { MarkProblem } from '../identity/device-mark.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Jwks } from '../identity/jwks.ts'
+import type { TokenProblem } from '../identity/jwt.ts'
 import type { Membership } from '../identity/membership.ts'
 import type { Decision } from '../limiter/decision.ts'
 import type { Limiter } from '../limiter/limiter.ts'
@@ -123,14 +125,13 @@ export function createProxy(options: ProxyOptions): Proxy {
   const reading = new WeakMap<Socket, Exchange>()
   const endSweep = cutStalledReaders(connections, upstream.idleTimeout)
   let underWay = 0
-  const compile = (policy: Policy) =>
-    compileRules(policy, {
-      wallMs,
-      jwks: options.jwks,
-      onTokenProblem: (reason) => metrics.badTokens.inc({ reason }),
-      onMarkProblem: (reason) => metrics.badMarks.inc({ reason }),
-    })
-  let rules = compile(options.policy)
+  const compiling = {
+    wallMs,
+    jwks: options.jwks,
+    onTokenProblem: (reason: TokenProblem) => metrics.badTokens.inc({ reason }),
+    onMarkProblem: (reason: MarkProblem) => metrics.badMarks.inc({ reason }),
+  }
+  let rules = compileRules(options.policy, compiling)
   const watch = createAddressWatch({ clock, log })
   watch.use(options.policy.identity.trustedProxies.length)
 
@@ -454,7 +455,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   return {
     server,
     use(policy) {
-      rules = compile(policy)
+      rules = compileRules(policy, compiling, rules)
       watch.use(policy.identity.trustedProxies.length)
     },
     routes: () => rules.routes,

@@ -214,3 +214,22 @@ t.test('while a shared store is away an instance grants its part', async (t) => 
   const [local] = compileRules(policyOf()).plans
   t.equal(local!.localPools.device.capacity, local!.pools.device.capacity)
 })
+
+t.test('a reload keeps what is known of clients, unless the policy says something else of identities', async (t) => {
+  const policy = policyOf()
+  const first = compile(policy, { wallMs: () => 0 })
+  const same = compile({ ...policy, mode: 'shadow', identity: { ...policy.identity } }, { wallMs: () => 0 }, first)
+  t.equal(same.identify, first.identify)
+  t.equal(same.clientAddress, first.clientAddress)
+  t.not(same.rule, first.rule)
+  const trusting = { ...policy, identity: { ...policy.identity, trustedProxies: ['10.0.0.0/8'] } }
+  const other = compile(trusting, { wallMs: () => 0 }, first)
+  t.not(other.identify, first.identify)
+  t.not(other.clientAddress, first.clientAddress)
+  const principals = new Map([['0'.repeat(64), 'acme']])
+  const keys = { header: 'x-api-key', enrolment: 'controlled', principals } as const
+  const keyed = compile({ ...policy, identity: { ...policy.identity, apiKeys: keys } }, { wallMs: () => 0 }, first)
+  const renamed = { ...keys, principals: new Map([['0'.repeat(64), 'globex']]) }
+  const again = { ...policy, identity: { ...policy.identity, apiKeys: renamed } }
+  t.not(compile(again, { wallMs: () => 0 }, keyed).identify, keyed.identify, 'a key of another name too')
+})
