@@ -415,8 +415,20 @@ export function createProxy(options: ProxyOptions): Proxy {
     if (isFollowedByLoss(request)) {
       closeAfter(request.socket)
       response.shouldKeepAlive = false
+      endUntold(request, response)
     }
     accept(request, response)
+  }
+
+  /** Node tells nobody either when the body of such a request is malformed, nor does it count its time. */
+  function endUntold(request: IncomingMessage, response: ServerResponse): void {
+    const late = setTimeout(() => {
+      const exchange = reading.get(request.socket)
+      if (request.complete) return
+      if (exchange?.request === request) refuseBody(exchange, 408)
+      else request.socket.destroy()
+    }, settings.requestTimeout)
+    response.once('close', () => clearTimeout(late))
   }
 
   /** Serves a request with which its connection leaves node's server, in its turn behind those before it. */

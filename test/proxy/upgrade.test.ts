@@ -470,6 +470,19 @@ t.test('another protocol than WebSocket is not forwarded: the request is served 
     },
   )
 
+  t.test('with a malformed body it is refused, at the latest after request_timeout', async (t) => {
+    const { url, metric, idle } = await startRaw(t, async ({ body, send }) => send(ok(String(await body()))), {
+      server: { requestTimeout: 500, headerTimeout: 400 },
+    })
+    const client = await openClient(t, url)
+    client.write(['POST /u HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked', ...h2c, '', 'no chunk\r\n'].join('\r\n'))
+    const { status } = await client.answer()
+    t.ok(status === 400 || status === 408, `${status}`)
+    await client.closed()
+    await idle()
+    t.equal(await metric('sluice_requests_total'), 1)
+  })
+
   t.test('and limited', async (t) => {
     const { url, upstream } = await startRaw(t, ({ send }) => send(ok()), { limits: [limitOf({ burst: 1 })] })
     t.equal((await ask(t, url, get('/', ...h2c))).status, 200)
