@@ -217,7 +217,7 @@ t.test('no transfer coding is understood but chunked, and none in HTTP/1.0', asy
   }
   for (const coding of [', chunked', 'gzip;q=1, chunked', 'a b, chunked'])
     t.equal(await coded('1.1', coding), 400, coding)
-  // Newer parsers let an empty one no further; it is a 400 either way (test/attacks/framing-fields.test.ts).
+  // Newer parsers let an empty one no further; it is a 400 either way (test/attacks/framing-lengths.test.ts).
   const empty = await coded('1.1', '').catch((cause: Error) => cause.message)
   t.ok(empty === 400 || empty === 'Parse Error: Empty Transfer-Encoding', `${empty}`)
   t.equal(await coded('1.0', 'chunked'), 400)
