@@ -249,9 +249,10 @@ export function createProxy(options: ProxyOptions): Proxy {
 
   /** Half an answer must not look whole: the connection is cut, by a reset where its mere end would end the answer. */
   function breakOff({ request, response }: Exchange): void {
-    if (request.httpVersionMinor > 0) response.destroy()
-    else if (response.socket !== null) response.socket.resetAndDestroy()
-    else response.once('socket', (socket: Socket) => socket.resetAndDestroy())
+    const cut = (socket: Socket) => (request.httpVersionMinor > 0 ? socket.destroy() : socket.resetAndDestroy())
+    // One that is not yet in turn: newer nodes would then send what there is of it, and wait.
+    if (response.socket !== null) cut(response.socket)
+    else response.once('socket', cut)
   }
 
   /** Answers in our own name. */
@@ -325,7 +326,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   /** What must never happen has: the request is answered, the process goes on. */
   function fault(exchange: Exchange, cause: unknown): void {
     log.error({ request_id: exchange.requestId, err: cause }, 'a request failed inside the proxy')
-    if (exchange.response.headersSent) exchange.response.destroy()
+    if (exchange.response.headersSent) breakOff(exchange)
     else refuse(exchange, 'error', { problem: { status: 500, detail: 'The proxy failed on this request.' } })
   }
 
