@@ -88,7 +88,7 @@ export function readFacts(request: IncomingMessage, options: FactsOptions): Fact
     names,
     singleFields,
     httpVersion: request.httpVersion,
-    hasBody: coding !== undefined || (headers['content-length'] ?? '0') !== '0',
+    hasBody: hasBody(headers),
     // A client of HTTP/1.0 knows no 100 (RFC 9110 section 10.1.1).
     expectsContinue: expect !== undefined && request.httpVersionMinor > 0,
   }
@@ -117,4 +117,9 @@ function bad(detail: string): Refusal {
 
 function hostOf(authority: string): string {
   return authority.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+}
+
+/** Whether the framing promises a body (RFC 9112 section 6.3). */
+export function hasBody(headers: IncomingHttpHeaders): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 }

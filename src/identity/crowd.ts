@@ -65,9 +65,13 @@ export function addMember(crowd: Crowd, id: string, member: Member): void {
   resize(crowd)
 }
 
+/** Whether it is time to note again that a member is here. */
+export function isTouchDue({ seenUs }: Member, nowUs: number): boolean {
+  return nowUs - seenUs >= TOUCH_US
+}
+
 /** Notes, in a network and its parents, that a member of all of them is here. */
 export function touchMember(crowds: readonly Crowd[], id: string, member: Member, nowUs: number): void {
-  if (nowUs - member.seenUs < TOUCH_US) return
   member.seenUs = nowUs
   for (const { members } of crowds) {
     members.delete(id)

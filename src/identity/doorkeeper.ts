@@ -1,3 +1,5 @@
+import { hashOf } from './pseudonym.ts'
+
 /**
  * Remembers when values were first seen, in constant space: a value that comes once must allocate nothing, or a flood of
  * random ones would fill the memory (after the doorkeeper of TinyLFU, Einziger et al., https://arxiv.org/abs/1512.00727). Under a
@@ -52,11 +54,4 @@ function insert(doorkeeper: Doorkeeper, hash: number, tick: number): void {
 
 function firstOf(entries: Uint32Array, hash: number): number {
   return 2 * WAYS * (hash % (entries.length / (2 * WAYS)))
-}
-
-/** FNV-1a over a pseudonym, which is random already. */
-function hashOf(pseudonym: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < pseudonym.length; i++) hash = Math.imul(hash ^ pseudonym.charCodeAt(i), 0x01000193)
-  return hash >>> 0
 }

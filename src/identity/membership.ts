@@ -9,6 +9,7 @@ import {
   createCrowd,
   expireMembers,
   isForgettable,
+  isTouchDue,
   type Member,
   standingOf,
   touchMember,
@@ -62,23 +63,25 @@ export function createMembership(options: MembershipOptions): Membership {
     const crowd = crowdOf(network.id, nowUs, own !== null)
     if (own === null || crowd === undefined) return newcomer(evidence, own, crowd, nowUs)
     const known = crowd.members.get(own.id)
-    if (known !== undefined) return member(evidence, own, known, nowUs, wallMs)
+    if (known !== undefined) return member(evidence, own, crowd, known, nowUs, wallMs)
     if (own === token && seenFor(crowd.seenTokens, token.id, nowUs) < STABLE_US) {
       return newcomer(evidence, own, crowd, nowUs)
     }
     const admitted = admit(evidence, own, nowUs, wallMs)
     if (admitted === null) return newcomer(evidence, own, crowd, nowUs)
-    return member(evidence, own, admitted, nowUs, wallMs)
+    return member(evidence, own, crowd, admitted, nowUs, wallMs)
   }
 
-  function member(evidence: Evidence, own: Pseudonym, known: Member, nowUs: number, wallMs: number): Identity {
+  function member(
+    evidence: Evidence,
+    own: Pseudonym,
+    crowd: Crowd,
+    known: Member,
+    nowUs: number,
+    wallMs: number,
+  ): Identity {
     const { principal, device, network } = evidence
-    touchMember(
-      network.parents.length === 0 ? [crowds.get(network.id)!] : levelsOf(network, nowUs),
-      own.id,
-      known,
-      nowUs,
-    )
+    if (isTouchDue(known, nowUs)) touchMember(levelsOf(network, nowUs), own.id, known, nowUs)
     if (device?.isHome) {
       known.conduct.grade = Math.max(known.conduct.grade, device.grade)
       if (!known.isAged && isAged(device, known.conduct.grade, wallMs)) ageMember(levelsOf(network, nowUs), known)
@@ -92,7 +95,7 @@ export function createMembership(options: MembershipOptions): Membership {
       pool: 'members',
       classId: '',
       isSettled: known.isAged,
-      crowds: sizesOf(network, nowUs),
+      crowds: sizesOf(network, crowd, nowUs),
       debut: nowUs - known.admittedUs < DEBUT_US ? known.debut : null,
       conduct: known.conduct,
     }
@@ -110,7 +113,7 @@ export function createMembership(options: MembershipOptions): Membership {
       pool: 'newcomers',
       classId: place.classId,
       isSettled: place.isSettled,
-      crowds: sizesOf(network, nowUs),
+      crowds: sizesOf(network, crowd, nowUs),
       debut: null,
       conduct: null,
     }
@@ -160,8 +163,8 @@ export function createMembership(options: MembershipOptions): Membership {
       .filter((crowd) => crowd !== undefined)
   }
 
-  function sizesOf({ id, parents }: Network, nowUs: number): readonly CrowdSize[] {
-    const own = crowds.get(id)?.size ?? ALONE
+  function sizesOf({ parents }: Network, crowd: Crowd | undefined, nowUs: number): readonly CrowdSize[] {
+    const own = crowd?.size ?? ALONE
     if (parents.length === 0) return own === ALONE ? ALONE_HERE : [own]
     return [own, ...parents.map((parent) => crowdOf(parent.id, nowUs, false)?.size ?? ALONE)]
   }

@@ -5,3 +5,10 @@ const TAG_LENGTH = 8
 export function tagOf(id: string): string {
   return id.slice(0, TAG_LENGTH)
 }
+
+/** 32 bits of a pseudonym or its tag, by FNV-1a. */
+export function hashOf(pseudonym: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < pseudonym.length; i++) hash = Math.imul(hash ^ pseudonym.charCodeAt(i), 0x01000193)
+  return hash >>> 0
+}

@@ -1,6 +1,7 @@
 import { type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { hasBody } from '../http/facts.ts'
 import { PROBLEM_TYPE, problemBody } from '../http/problem.ts'
 import { closeGently } from './close-gently.ts'
 
@@ -82,14 +83,13 @@ export function standInResponse(request: IncomingMessage, socket: Duplex): Serve
   return response
 }
 
-/** Whether a request's framing promises a body. */
-export function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
-}
-
 /** Whether a request is one for a tunnel. One with a body is none: behind it the tunnel's bytes would begin nobody knows where. */
 export function isWebSocket(request: IncomingMessage): boolean {
-  return request.method === 'GET' && request.headers.upgrade?.trim().toLowerCase() === 'websocket' && !hasBody(request)
+  return (
+    request.method === 'GET' &&
+    request.headers.upgrade?.trim().toLowerCase() === 'websocket' &&
+    !hasBody(request.headers)
+  )
 }
 
 /**
@@ -98,7 +98,7 @@ export function isWebSocket(request: IncomingMessage): boolean {
  */
 export function isFollowedByLoss(request: IncomingMessage): boolean {
   const { connection, upgrade } = request.headers
-  return upgrade !== undefined && /\bupgrade\b/i.test(connection ?? '') && hasBody(request)
+  return upgrade !== undefined && /\bupgrade\b/i.test(connection ?? '') && hasBody(request.headers)
 }
 
 /**

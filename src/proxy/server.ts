@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
-import { type Facts, isRefusal, readFacts } from '../http/facts.ts'
+import { type Facts, hasBody, isRefusal, readFacts } from '../http/facts.ts'
 import { readRequestId, readTraceId } from '../http/trace.ts'
 import type { ClientAddress } from '../identity/client-address.ts'
 import { noteConduct } from '../identity/conduct.ts'
@@ -23,7 +23,6 @@ import { addRateFields, rateFields } from './answer-fields.ts'
 import { closeGently } from './close-gently.ts'
 import {
   answerUnderWay,
-  hasBody,
   isFollowedByLoss,
   isWebSocket,
   MALFORMED,
@@ -162,9 +161,10 @@ export function createProxy(options: ProxyOptions): Proxy {
     const { identify, policy } = rules
     const network = identify.network(client.address)
     const decidingUs = clock.nowUs()
-    const evidence = identify.evidence(network, facts.headers, client.isPeerTrusted, wallMs())
+    const nowMs = wallMs()
+    const evidence = identify.evidence(network, facts.headers, client.isPeerTrusted, nowMs)
     exchange.mark = { ...client, evidence, headers: facts.headers }
-    exchange.identity = membership.stand(evidence, decidingUs, wallMs())
+    exchange.identity = membership.stand(evidence, decidingUs, nowMs)
     const decision = limiter.decide(exchange.identity, ruling.plans, policy.mode)
     if (!(decision instanceof Promise)) return conclude(exchange, client, decision, decidingUs)
     decision
@@ -401,7 +401,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     requireHostHeader: false,
     insecureHTTPParser: false,
     // From 24.9 on; node 20 hands over all that asks for another protocol, with what follows its head unread.
-    ...{ shouldUpgradeCallback: (request: IncomingMessage) => !hasBody(request) },
+    ...{ shouldUpgradeCallback: (request: IncomingMessage) => !hasBody(request.headers) },
   })
   server.maxHeadersCount = 0
   server.maxConnections = settings.maxConnections

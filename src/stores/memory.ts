@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { hashOf } from '../identity/pseudonym.ts'
 import { type Bucket, CLOCK_STEP_US, debtAt, timeAfter } from '../limiter/bucket.ts'
 import { type Debit, isAdmitted, type LocalStore, leaseTaken } from '../limiter/store.ts'
 
@@ -146,9 +147,7 @@ function groupAdmitted(debits: readonly Debit[], debts: readonly number[], group
   return true
 }
 
-/** The id of the shared bucket of a tag, by FNV-1a; no pseudonym begins with a tilde. */
+/** The id of the shared bucket of a tag; no pseudonym begins with a tilde. */
 function foldOf(tag: string): string {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < tag.length; i++) hash = Math.imul(hash ^ tag.charCodeAt(i), 0x01000193)
-  return `~${(hash >>> 0) % FOLDS}`
+  return `~${hashOf(tag) % FOLDS}`
 }

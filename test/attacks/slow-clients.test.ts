@@ -35,7 +35,8 @@ t.test('slow body: 408, counted once, and cancelled upstream', async (t) => {
 
 t.test('slow reading: the answer is held back, then cut off after idle_timeout', async (t) => {
   const turns: Turn[] = []
-  const { url, idle } = await startThrough(t, { upstream: { idleTimeout: 400 } }, (turn) => void turns.push(turn))
+  const test = await startThrough(t, { upstream: { idleTimeout: 400 } }, (turn) => void turns.push(turn))
+  const { url, metric, idle } = test
   const client = await openClient(t, url)
   client.socket.pause()
   client.write(get())
@@ -43,6 +44,7 @@ t.test('slow reading: the answer is held back, then cut off after idle_timeout',
   turns[0]!.send('HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n', Buffer.alloc(20_000_000))
   await eventually('it is cancelled', () => turns[0]!.socket.destroyed, 10_000)
   await idle()
+  t.equal(await metric('sluice_requests_total', { outcome: 'aborted' }), 1)
 })
 
 t.test('connection flood: max_connections, beyond which one is closed at once; those within are served', async (t) => {
