@@ -1,4 +1,5 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
+import { Redis } from 'ioredis'
 import { SignJWT } from 'jose'
 import t from 'tap'
 import { startTestApp } from '../fixtures/app.ts'
@@ -100,15 +101,21 @@ t.test('nothing that a client sends of itself is found in Redis, logs, metrics o
   t.ok((await metric('sluice_identities_total', { tier: 'principal' })) > 0)
   t.ok((await metric('sluice_requests_total', { outcome: 'error' })) > 0)
 
-  const keys = (await redis.cli('--raw', 'KEYS', '*')).trim().split('\n')
+  const client = new Redis(redis.url)
+  const keys = await client.keysBuffer('*')
   t.ok(keys.length > 10, 'and Redis was used')
-  const values: string[] = []
-  for (const key of keys) values.push((await redis.cli('--raw', 'DUMP', key)) ?? '')
+  const values = await Promise.all(keys.map(async (key) => (await client.dumpBuffer(key)).toString('latin1')))
+  client.disconnect()
   const admin = []
   for (const path of ['/metrics', '/', '/livez', '/readyz'])
     admin.push(await (await fetch(`${adminUrl}${path}`)).text())
 
-  const places = { keys: keys.join('\n'), values: values.join('\n'), logs: lines.join('\n'), admin: admin.join('\n') }
+  const places = {
+    keys: keys.map((key) => key.toString('latin1')).join('\n'),
+    values: values.join('\n'),
+    logs: lines.join('\n'),
+    admin: admin.join('\n'),
+  }
   const canaries = [
     'canary',
     '203.0.113.7',

@@ -105,17 +105,19 @@ t.test('sentinels: the store finds the primary, and the new one after a failover
   await store.charge([debit])
   await eventually('the charge is replicated', async () => (await replica.cli('dbsize')) === '1')
   await primary.stop()
-  await eventually(
-    'the new primary is found',
-    () =>
-      store.ping().then(
-        () => true,
-        () => false,
-      ),
-    20_000,
-  )
+  // A vote that is split is taken again, and a sentinel that was held up does nothing for half a minute (TILT): that is theirs.
+  const isNamed = async () => {
+    const named = sentinels.map((sentinel) => sentinel.cli('sentinel', 'get-master-addr-by-name', 'primary'))
+    return (await Promise.all(named)).some((address) => address.endsWith(String(replica.port)))
+  }
+  await eventually('a sentinel names the replica as the primary', isNamed, 90_000)
+  const isFound = () =>
+    store.ping().then(
+      () => true,
+      () => false,
+    )
+  await eventually('the store finds it', isFound, 10_000)
   t.ok((await store.charge([debit]))[0]! > 0.9 * TOKEN, 'which kept the debt')
-  t.match(await replica.cli('role'), /^master/)
   await t.rejects(other.ping(), { code: 'store_unavailable' })
 })
 
