@@ -48,6 +48,7 @@ export function createRedisClient(options: RedisClientOptions): RedisClient {
   const redis = connect(options)
   redis.defineCommand('chargeBuckets', { lua: readFileSync(new URL('charge.lua', import.meta.url), 'utf8') })
   const script = redis as unknown as ChargeCommand
+  let isClosed = false
   // Why there is no connection: a call that fails for want of one says only that.
   let lastError: Error | undefined
   // Without a listener ioredis prints every failed reconnection itself.
@@ -56,6 +57,10 @@ export function createRedisClient(options: RedisClientOptions): RedisClient {
   })
   redis.on('ready', () => {
     lastError = undefined
+  })
+  // News of a failover that come while the sentinels are being asked end an ioredis client for good, whatever the retry strategy.
+  redis.on('end', () => {
+    if (!isClosed) setTimeout(() => !isClosed && redis.connect().catch(() => {}), backoff(0)).unref()
   })
   const opened = new Promise<boolean>((resolve) => {
     // A server that accepts the connection and then says nothing would never end the attempt.
@@ -78,7 +83,14 @@ export function createRedisClient(options: RedisClientOptions): RedisClient {
     }
   }
 
-  return { charge, opened, close: () => redis.disconnect() }
+  return {
+    charge,
+    opened,
+    close() {
+      isClosed = true
+      redis.disconnect()
+    },
+  }
 }
 
 function connect({ servers, password, tls, connectTimeout }: RedisClientOptions): Redis | Cluster {
@@ -119,6 +131,8 @@ function connect({ servers, password, tls, connectTimeout }: RedisClientOptions)
     name: servers.name,
     sentinels: servers.nodes.map(({ host, port }) => ({ host, port })),
     sentinelRetryStrategy: backoff,
+    // One that hangs accepts connections and says nothing.
+    sentinelCommandTimeout: connectTimeout,
     // A primary that was cut off goes on answering: the sentinels tell when another took over.
     failoverDetector: true,
     ...(secure === null ? {} : { enableTLSForSentinelMode: true, sentinelTLS: secure }),
