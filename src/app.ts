@@ -6,6 +6,7 @@ import { type Clock, monotonicClock } from './clock.ts'
 import { SluiceError } from './errors.ts'
 import { createJwks } from './identity/jwks.ts'
 import { createMembership } from './identity/membership.ts'
+import { guardRoll } from './identity/roll.ts'
 import { createLeases } from './limiter/leases.ts'
 import { createLimiter } from './limiter/limiter.ts'
 import { guardStore } from './limiter/outage.ts'
@@ -61,6 +62,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   const membership = createMembership({
     policy: policy.identity.admission,
     onAdmission: (result) => metrics.admissions.inc({ result }),
+    roll: shared?.roll ?? null,
   })
   const proxy = createProxy({ policy, limiter, membership, metrics, log, clock, random, wallMs, jwks })
   let isReady = true
@@ -202,6 +204,7 @@ async function openSharedStore(policy: Policy, { log, clock, random, metrics }: 
   })
   return {
     leases,
+    roll: guardRoll(guarded, store.members, timeout),
     /** Another policy is in force: what was leased or known under the last one ends. */
     renew(next: Policy) {
       exact = exactNames(next)

@@ -1,8 +1,10 @@
 import { admits, type Bucket, debtAt, TOKEN, timeAfter } from '../limiter/bucket.ts'
+import type { Debit } from '../limiter/store.ts'
 import { FACTORS } from '../policy/factors.ts'
 import type { AdmissionPolicy } from '../policy/types.ts'
 import type { Admissions, Crowd } from './crowd.ts'
 import type { Network } from './identity.ts'
+import { roomOf } from './roll.ts'
 
 /** What became of a device that might have been admitted: its network was full, or had too many new ones lately. */
 export type AdmissionResult = 'admitted' | 'full' | 'limited'
@@ -20,10 +22,11 @@ export function takeAdmission(
   nowUs: number,
 ): AdmissionResult {
   const debts: number[] = []
+  const buckets = admissionBuckets(policy, network, isReturning)
+  const room = roomOf(network)
   for (const [level, crowd] of levels.entries()) {
-    const factor = level === 0 ? 1 : network.parents[level - 1]!.factor
-    if (crowd.members.size >= network.maxDevices * factor) return 'full'
-    const bucket = admissionBucket(policy, isReturning ? factor * FACTORS.laneWidth : factor)
+    if (crowd.members.size >= room[level]!) return 'full'
+    const bucket = buckets[level]!
     const { debt, timeUs } = laneOf(crowd, isReturning)
     const owed = debtAt(bucket, debt, timeUs, nowUs)
     if (!admits(bucket, owed, TOKEN)) return 'limited'
@@ -37,8 +40,22 @@ export function takeAdmission(
   return 'admitted'
 }
 
-function admissionBucket({ burst, rate }: AdmissionPolicy, factor: number): Bucket {
-  return { name: 'admission', capacity: burst * factor * TOKEN, tokens: rate.tokens * factor, seconds: rate.seconds }
+/** The same admission as debits for a store that instances share; its bucket names are no limit's. */
+export function admissionDebits(policy: AdmissionPolicy, network: Network, isReturning: boolean): readonly Debit[] {
+  const { tag } = network
+  const ids = [network.id, ...network.parents.map(({ id }) => id)]
+  return admissionBuckets(policy, network, isReturning).map((bucket, level) => {
+    return { bucket, id: ids[level]!, tag, cost: TOKEN, group: 0, reserve: 0, floor: 0 }
+  })
+}
+
+/** Of the network, then of each parent. */
+function admissionBuckets({ burst, rate }: AdmissionPolicy, network: Network, isReturning: boolean): readonly Bucket[] {
+  return [1, ...network.parents.map(({ factor }) => factor)].map((ofLevel) => {
+    const factor = isReturning ? ofLevel * FACTORS.laneWidth : ofLevel
+    const name = isReturning ? '+returns' : '+admissions'
+    return { name, capacity: burst * factor * TOKEN, tokens: rate.tokens * factor, seconds: rate.seconds }
+  })
 }
 
 function laneOf(crowd: Crowd, isReturning: boolean): Admissions {

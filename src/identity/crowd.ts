@@ -18,8 +18,14 @@ export type Crowd = {
   /** The last request from here. */
   seenUs: number
   expiredUs: number
+  /** When the shared roll was last asked for its size. */
+  recountedUs: number
   size: CrowdSize
   aged: number
+  /** How many there are by the roll that instances share, those known here included; 0 where none is shared. */
+  roll: { readonly members: number; readonly aged: number; readonly heardUs: number }
+  /** Looks at the roll since a time. */
+  readonly looks: { sinceUs: number; count: number }
   /** In the order in which they were last seen, to within `TOUCH_US`. */
   readonly members: Map<string, Member>
   /** The classes that have a slot. */
@@ -41,6 +47,8 @@ const SLOT_IDLE_US = 60_000_000
 /** Between two notes that a member is here: in between its place in the order of idleness may be a little off. */
 const TOUCH_US = 10_000_000
 const EXPIRY_US = 1_000_000
+/** A flood of marks that are not admitted asks the roll no more often than this in a second. */
+const MAX_LOOKS = 256
 /** A crowd without members is nothing but memories of classes and tokens; so old they are not worth their space. */
 const FORGET_US = 120_000_000
 
@@ -48,8 +56,11 @@ export function createCrowd(nowUs: number): Crowd {
   return {
     seenUs: nowUs,
     expiredUs: nowUs,
+    recountedUs: nowUs,
     size: ALONE,
     aged: 0,
+    roll: { members: 0, aged: 0, heardUs: nowUs },
+    looks: { sinceUs: nowUs, count: 0 },
     members: new Map(),
     classes: new Map(),
     seenClasses: createDoorkeeper(),
@@ -97,7 +108,8 @@ export function expireMembers(crowd: Crowd, nowUs: number, idleUs: number): void
     crowd.members.delete(id)
     if (member.isAged) crowd.aged--
   }
-  if (crowd.members.size !== crowd.size.members) resize(crowd)
+  if (nowUs - crowd.roll.heardUs >= idleUs) crowd.roll = { members: 0, aged: 0, heardUs: nowUs }
+  resize(crowd)
 }
 
 /** Gives a class a slot when it is seen again; one that is seen once takes none, or a flood would take them all. */
@@ -120,9 +132,27 @@ export function isForgettable(crowd: Crowd, nowUs: number, idleUs: number): bool
   return crowd.members.size === 0
 }
 
+/** Takes over what the roll says: others may know members that nobody here has seen. */
+export function hearRoll(crowd: Crowd, { members, aged }: { members: number; aged: number }, nowUs: number): void {
+  crowd.roll = { members, aged, heardUs: nowUs }
+  resize(crowd)
+}
+
+/** Whether one more look at the roll is within what a network may ask for in a second; counts it. */
+export function takeLook({ looks }: Crowd, nowUs: number): boolean {
+  if (nowUs - looks.sinceUs >= EXPIRY_US) {
+    looks.sinceUs = nowUs
+    looks.count = 0
+  }
+  looks.count++
+  return looks.count <= MAX_LOOKS
+}
+
 function resize(crowd: Crowd): void {
-  const members = crowd.members.size
-  crowd.size = members === 0 ? ALONE : { members, halfWeights: members + crowd.aged }
+  const members = Math.max(crowd.members.size, crowd.roll.members)
+  const halfWeights = members + Math.max(crowd.aged, crowd.roll.aged)
+  if (members === crowd.size.members && halfWeights === crowd.size.halfWeights) return
+  crowd.size = members === 0 ? ALONE : { members, halfWeights }
 }
 
 function freeSlot({ classes }: Crowd, nowUs: number): boolean {

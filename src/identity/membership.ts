@@ -1,5 +1,7 @@
+import { LRUCache } from 'lru-cache'
+import { isAdmitted } from '../limiter/store.ts'
 import type { AdmissionPolicy } from '../policy/types.ts'
-import { type AdmissionResult, takeAdmission } from './admission.ts'
+import { type AdmissionResult, admissionDebits, takeAdmission } from './admission.ts'
 import { beginConduct, isAged } from './conduct.ts'
 import {
   ALONE,
@@ -8,19 +10,25 @@ import {
   type Crowd,
   createCrowd,
   expireMembers,
+  hearRoll,
   isForgettable,
   isTouchDue,
   type Member,
   standingOf,
+  takeLook,
   touchMember,
 } from './crowd.ts'
 import { seenFor } from './doorkeeper.ts'
 import type { Evidence, Pseudonym } from './evidence.ts'
 import type { CrowdSize, Identity, Network, Tier } from './identity.ts'
+import { type Roll, type RollAnswer, roomOf } from './roll.ts'
 
 export type Membership = {
-  /** Who a request comes from, by what it shows. Times: microseconds of the clock, milliseconds since the epoch. */
-  stand(evidence: Evidence, nowUs: number, wallMs: number): Identity
+  /**
+   * Who a request comes from, by what it shows. Times: microseconds of the clock, milliseconds since the epoch. A promise only
+   * where a roll is shared and the identity is not known here; it never rejects.
+   */
+  stand(evidence: Evidence, nowUs: number, wallMs: number): Identity | Promise<Identity>
   /** Puts a new policy in force; members stay. */
   use(policy: AdmissionPolicy): void
   /** The networks of which something is kept. */
@@ -30,6 +38,13 @@ export type Membership = {
 export type MembershipOptions = {
   readonly policy: AdmissionPolicy
   readonly onAdmission?: (result: AdmissionResult) => void
+  /** What instances share of their members. */
+  readonly roll?: Roll | null
+}
+
+/** A membership that shares nothing answers at once. */
+export type LocalMembership = Omit<Membership, 'stand'> & {
+  stand(evidence: Evidence, nowUs: number, wallMs: number): Identity
 }
 
 /** Networks of which something is kept at a time; those beyond get no members. */
@@ -45,31 +60,134 @@ const DEBUT_US = 60_000_000
 /** Milliseconds since the minute of its issue from which a mark is more than a minute old for sure. */
 const RETURNING_MS = 120_000
 const OVERFLOW_SLOTS = 16
+/** A crowd of so many is counted anew each second; a smaller one whenever one of its members is noted as here. */
+const LARGE = 16
+const RECOUNT_US = 1_000_000
+/** How long (microseconds) an identity that was not admitted counts as such, without the roll being asked again; how many at most. */
+const TURNED_AWAY_US = 1_000_000
+const MAX_TURNED_AWAY = 10_000
 const ALONE_HERE: readonly CrowdSize[] = [ALONE]
 
 /**
  * Tells who is a member of their network, and admits new ones (identity.md sections 2 and 3). How fast a network may bring
  * devices, and how many, is bounded: a farm of identities gains no more than that. Everybody else is a newcomer.
  */
+export function createMembership(options: Omit<MembershipOptions, 'roll'>): LocalMembership
+export function createMembership(options: MembershipOptions): Membership
 export function createMembership(options: MembershipOptions): Membership {
   let { policy } = options
+  const { roll = null, onAdmission } = options
+  const turnedAway = new LRUCache<string, number>({ max: MAX_TURNED_AWAY })
+  /** Those whom the roll is being asked about. */
+  const asking = new Map<string, Promise<Member | null>>()
   const crowds = new Map<string, Crowd>()
   let sweeping = crowds.entries()
 
-  function stand(evidence: Evidence, nowUs: number, wallMs: number): Identity {
+  function stand(evidence: Evidence, nowUs: number, wallMs: number): Identity | Promise<Identity> {
     const { principal, network, device, token } = evidence
     if (principal !== null && principal.enrolment === 'controlled') return proved(network, principal)
     const own = device ?? principal ?? token
     const crowd = crowdOf(network.id, nowUs, own !== null)
+    if (roll !== null && crowd !== undefined) recount(network, crowd, nowUs)
     if (own === null || crowd === undefined) return newcomer(evidence, own, crowd, nowUs)
     const known = crowd.members.get(own.id)
     if (known !== undefined) return member(evidence, own, crowd, known, nowUs, wallMs)
     if (own === token && seenFor(crowd.seenTokens, token.id, nowUs) < STABLE_US) {
       return newcomer(evidence, own, crowd, nowUs)
     }
-    const admitted = admit(evidence, own, nowUs, wallMs)
-    if (admitted === null) return newcomer(evidence, own, crowd, nowUs)
-    return member(evidence, own, crowd, admitted, nowUs, wallMs)
+    const settle = (admitted: Member | null) =>
+      admitted === null ? newcomer(evidence, own, crowd, nowUs) : member(evidence, own, crowd, admitted, nowUs, wallMs)
+    if (roll === null) return settle(admit(evidence, own, nowUs, wallMs))
+    const key = `${network.id}:${own.id}`
+    if (nowUs - (turnedAway.get(key) ?? Number.NEGATIVE_INFINITY) < TURNED_AWAY_US) return settle(null)
+    const asked = asking.get(key) ?? ask(roll, key, crowd, evidence, own, nowUs, wallMs)
+    return asked === null ? settle(admit(evidence, own, nowUs, wallMs)) : asked.then(settle)
+  }
+
+  /** Asks the roll, once for all requests of an identity that come meanwhile; null at once while the store is away. */
+  function ask(
+    shared: Roll,
+    key: string,
+    crowd: Crowd,
+    evidence: Evidence,
+    own: Pseudonym,
+    nowUs: number,
+    wallMs: number,
+  ): Promise<Member | null> | null {
+    if (!takeLook(crowd, nowUs)) return Promise.resolve(null)
+    const { network } = evidence
+    const looking = shared.call({ network, id: own.id, idle: policy.idle, note: null }, nowUs)
+    if (looking === null) return null
+    const asked = looking
+      .then((answer) => admitShared(shared, answer, evidence, own, nowUs, wallMs))
+      .then((admitted) => {
+        if (admitted === null) turnedAway.set(key, nowUs)
+        return admitted
+      })
+      .finally(() => asking.delete(key))
+    asking.set(key, asked)
+    return asked
+  }
+
+  /** Takes over whom the roll knows, and enters whom it does not, if there is an admission left for all instances together. */
+  async function admitShared(
+    shared: Roll,
+    looked: RollAnswer | null,
+    evidence: Evidence,
+    own: Pseudonym,
+    nowUs: number,
+    wallMs: number,
+  ): Promise<Member | null> {
+    const { network, device } = evidence
+    // Where the store fails an instance goes on by itself, as its buckets do.
+    if (looked === null) return admit(evidence, own, nowUs, wallMs)
+    const levels = levelsOf(network, nowUs)
+    const grade = device?.isHome ? device.grade : 0
+    const known = { seenUs: nowUs, conduct: beginConduct(grade, nowUs) }
+    hear(levels, looked, nowUs)
+    if (looked.standing !== 'absent') {
+      // What its buckets began with it has paid for where it was admitted.
+      const member: Member = { ...known, isAged: looked.standing === 'aged', admittedUs: nowUs, debut: null }
+      for (const crowd of levels) addMember(crowd, own.id, member)
+      return member
+    }
+    if (looked.counts.some(({ members }, level) => members >= roomOf(network)[level]!)) return refuse('full')
+    const isReturning = isReturningWith(evidence, wallMs)
+    const debits = admissionDebits(policy, network, isReturning)
+    const debts = await shared.charge(debits, nowUs)
+    if (debts === null) return admit(evidence, own, nowUs, wallMs)
+    if (!debits.every((debit, i) => isAdmitted(debit, debts[i]!))) return refuse('limited')
+    const isOld = device !== null && isAged(device, grade, wallMs)
+    const noted = await shared.call({ network, id: own.id, idle: policy.idle, note: { isAged: isOld } }, nowUs)
+    if (noted?.standing === 'absent') return refuse('full')
+    if (noted !== null) hear(levels, noted, nowUs)
+    onAdmission?.('admitted')
+    return enter(evidence, own, levels, isReturning, nowUs, wallMs)
+  }
+
+  function refuse(result: AdmissionResult): null {
+    onAdmission?.(result)
+    return null
+  }
+
+  /** Notes on the shared roll, behind the request's back, that a member is here. */
+  function note(network: Network, own: Pseudonym, { isAged }: Member, nowUs: number): void {
+    void roll
+      ?.call({ network, id: own.id, idle: policy.idle, note: { isAged } }, nowUs)
+      ?.then((answer) => answer && hear(levelsOf(network, nowUs), answer, nowUs))
+  }
+
+  /** Learns, behind the request's back, how large a crowd is. */
+  function recount(network: Network, crowd: Crowd, nowUs: number): void {
+    if (crowd.size.members < LARGE || nowUs - crowd.recountedUs < RECOUNT_US) return
+    crowd.recountedUs = nowUs
+    void roll
+      ?.call({ network, id: '', idle: policy.idle, note: null }, nowUs)
+      ?.then((answer) => answer && hear(levelsOf(network, nowUs), answer, nowUs))
+  }
+
+  function hear(levels: readonly Crowd[], { counts }: RollAnswer, nowUs: number): void {
+    if (levels.length === counts.length) for (const [i, crowd] of levels.entries()) hearRoll(crowd, counts[i]!, nowUs)
   }
 
   function member(
@@ -81,7 +199,10 @@ export function createMembership(options: MembershipOptions): Membership {
     wallMs: number,
   ): Identity {
     const { principal, device, network } = evidence
-    if (isTouchDue(known, nowUs)) touchMember(levelsOf(network, nowUs), own.id, known, nowUs)
+    if (isTouchDue(known, nowUs)) {
+      touchMember(levelsOf(network, nowUs), own.id, known, nowUs)
+      if (roll !== null) note(network, own, known, nowUs)
+    }
     if (device?.isHome) {
       known.conduct.grade = Math.max(known.conduct.grade, device.grade)
       if (!known.isAged && isAged(device, known.conduct.grade, wallMs)) ageMember(levelsOf(network, nowUs), known)
@@ -120,14 +241,26 @@ export function createMembership(options: MembershipOptions): Membership {
   }
 
   function admit(evidence: Evidence, own: Pseudonym, nowUs: number, wallMs: number): Member | null {
-    const { network, device } = evidence
+    const { network } = evidence
     const levels = levelsOf(network, nowUs)
-    const isReturning = device !== null && wallMs - device.issuedMs >= RETURNING_MS
+    const isReturning = isReturningWith(evidence, wallMs)
     // A parent of which nothing can be kept any more has no room either.
     const isWhole = levels.length === network.parents.length + 1
     const result = isWhole ? takeAdmission(policy, network, levels, isReturning, nowUs) : 'full'
-    options.onAdmission?.(result)
-    if (result !== 'admitted') return null
+    onAdmission?.(result)
+    return result === 'admitted' ? enter(evidence, own, levels, isReturning, nowUs, wallMs) : null
+  }
+
+  /** Makes a member of who was admitted. */
+  function enter(
+    evidence: Evidence,
+    own: Pseudonym,
+    levels: readonly Crowd[],
+    isReturning: boolean,
+    nowUs: number,
+    wallMs: number,
+  ): Member {
+    const { device } = evidence
     const grade = device?.isHome ? device.grade : 0
     const admitted: Member = {
       isAged: device !== null && isAged(device, grade, wallMs),
@@ -189,6 +322,10 @@ export function createMembership(options: MembershipOptions): Membership {
   }
 }
 
+function isReturningWith({ device }: Evidence, wallMs: number): boolean {
+  return device !== null && wallMs - device.issuedMs >= RETURNING_MS
+}
+
 /** Someone who stands alone, wherever the request comes from. */
 function proved(network: Network, principal: Pseudonym): Identity {
   return {
@@ -216,7 +353,7 @@ function placeOf(
   nowUs: number,
 ): { readonly tier: Tier; readonly classId: string; readonly isSettled: boolean } {
   const tier = isNameless ? 'overflow' : 'class'
-  if (crowd === undefined || crowd.members.size === 0) return { tier, classId, isSettled: true }
+  if (crowd === undefined || crowd.size.members === 0) return { tier, classId, isSettled: true }
   const standing = standingOf(crowd, classId, nowUs)
   if (standing !== 'none') return { tier, classId, isSettled: standing !== 'first' && nowUs - standing >= KNOWN_US }
   const slot = classId.charCodeAt(0) % OVERFLOW_SLOTS

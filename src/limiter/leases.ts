@@ -6,7 +6,7 @@ import { type Debit, isAdmitted, leaseTaken, refund } from './store.ts'
 export type LeaseResult = 'leased' | 'spent' | 'returned' | 'expired'
 
 export type LeasesOptions = {
-  readonly guard: GuardedStore
+  readonly guard: Omit<GuardedStore, 'run'>
   /** Gives tokens back to the store, once; never rejects. */
   readonly giveBack: (debits: readonly Debit[]) => Promise<void>
   readonly clock: Clock
@@ -21,9 +21,9 @@ export type LeasesOptions = {
 export type Leases = {
   /**
    * Charges debits, at once where all of them can be decided from what is leased or known here; else as the guard does:
-   * a promise of debts or null, or null at once while the store is away.
+   * a promise of debts or null, or null at once while the store is away. `sinceUs`: since when the request has waited, if it has.
    */
-  charge(debits: readonly Debit[]): readonly number[] | Promise<readonly number[] | null> | null
+  charge(debits: readonly Debit[], sinceUs?: number): readonly number[] | Promise<readonly number[] | null> | null
   /** Gives every lease back and forgets what is known: the limits may have changed. */
   renew(): void
   /** Gives every lease back; resolves when that is done or has failed. */
@@ -175,9 +175,9 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
     return debts
   }
 
-  function charge(debits: readonly Debit[]) {
+  function charge(debits: readonly Debit[], sinceUs?: number) {
     const nowUs = clock.nowUs()
-    return attempt(debits, nowUs, nowUs + timeout * 1000, true)
+    return attempt(debits, nowUs, (sinceUs ?? nowUs) + timeout * 1000, true)
   }
 
   function attempt(

@@ -12,9 +12,10 @@ import { type Debit, isAdmitted, type LocalStore } from './store.ts'
 export type Limiter = {
   /**
    * Decides a request by the limits that matched it, charging them all or none. Synchronous with a store in process,
-   * and where leases of a shared one suffice; else a promise, which never rejects and resolves within the store's timeout.
+   * and where leases of a shared one suffice; else a promise, which never rejects and resolves within the store's timeout,
+   * counted from `sinceUs` (microseconds) where that is given: a request may have waited for the store before.
    */
-  decide(identity: Identity, plans: readonly LimitPlan[], mode: Mode): Decision | Promise<Decision>
+  decide(identity: Identity, plans: readonly LimitPlan[], mode: Mode, sinceUs?: number): Decision | Promise<Decision>
 }
 
 export type LimiterOptions = {
@@ -39,7 +40,12 @@ const MISSING_ID = 'missing'
 
 /** Creates the limiter: the one place where limits, identities and buckets meet. */
 export function createLimiter({ local, shared, onFallback }: LimiterOptions): Limiter {
-  function decide(identity: Identity, plans: readonly LimitPlan[], mode: Mode): Decision | Promise<Decision> {
+  function decide(
+    identity: Identity,
+    plans: readonly LimitPlan[],
+    mode: Mode,
+    sinceUs?: number,
+  ): Decision | Promise<Decision> {
     const debits: Debit[] = []
     const claims = claimAll(identity, plans, debits, false)
     const missing = claims.find((claim) => claim.missing && claim.group === 0)
@@ -56,9 +62,9 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     }
     if (debits.length === 0) return conclude(claims, debits, [], mode, 'local')
     const unpaid = unpaidPlans(identity, plans)
-    if (unpaid.length > 0) return decideDebut(identity, plans, mode, claims, debits, unpaid)
+    if (unpaid.length > 0) return decideDebut(identity, plans, mode, claims, debits, unpaid, sinceUs)
     if (shared === null) return conclude(claims, debits, local.charge(debits), mode, 'local')
-    const charging = shared.charge(debits)
+    const charging = shared.charge(debits, sinceUs)
     if (charging === null) return decideWithout(identity, plans, mode)
     if (!(charging instanceof Promise)) return conclude(claims, debits, charging, mode, 'leased')
     return charging.then((debts) =>
@@ -74,6 +80,7 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     claims: readonly Claim[],
     debits: Debit[],
     unpaid: readonly LimitPlan[],
+    sinceUs?: number,
   ): Decision | Promise<Decision> {
     const looks = lookDebits(identity, unpaid, false)
     const settle = (decision: Decision) => {
@@ -85,13 +92,13 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
       payAll(identity, claims, debits, unpaid, looks, local.charge(looks), false)
       return settle(conclude(claims, debits, local.charge(debits), mode, 'local'))
     }
-    const looking = shared.charge(looks)
+    const looking = shared.charge(looks, sinceUs)
     if (looking === null) return settle(decideWithout(identity, plans, mode))
     return Promise.resolve(looking)
       .then((debts) => {
         if (debts === null) return null
         payAll(identity, claims, debits, unpaid, looks, debts, false)
-        return shared.charge(debits)
+        return shared.charge(debits, sinceUs)
       })
       .then((debts) =>
         settle(debts === null ? decideWithout(identity, plans, mode) : conclude(claims, debits, debts, mode, 'store')),

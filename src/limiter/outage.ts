@@ -19,6 +19,8 @@ export type GuardedStore = {
    * earlier one, of a request that has waited already.
    */
   charge(debits: readonly Debit[], deadlineUs?: number): Promise<readonly number[] | null> | null
+  /** Another call to the same store, guarded as `charge` is. */
+  run<T>(start: () => Promise<T>, deadlineUs?: number): Promise<T | null> | null
   readonly isOpen: boolean
   /** Decides those who wait without the store, and leaves no timer. */
   close(): void
@@ -32,7 +34,7 @@ const PROBE_INTERVAL = 500
 const STALL_US = 10_000
 const STALL_GRACE = 10
 
-type Waiting = { readonly deadlineUs: number; settle: ((debts: null) => void) | null }
+type Waiting = { readonly deadlineUs: number; settle: ((answer: null) => void) | null }
 
 /** Guards a shared store with a deadline (`timeout`, milliseconds) for each call and a circuit breaker over all of them. */
 export function guardStore(
@@ -133,7 +135,7 @@ export function guardStore(
     timer = undefined
   }
 
-  function call(debits: readonly Debit[], deadlineUs?: number): Promise<readonly number[] | null> {
+  function call<T>(start: () => Promise<T>, deadlineUs?: number): Promise<T | null> {
     return new Promise((resolve) => {
       const sentUs = clock.nowUs()
       const entry: Waiting = {
@@ -147,13 +149,13 @@ export function guardStore(
       }
       queue(entry)
       armTimer(sentUs)
-      store.charge(debits).then(
-        (debts) => {
+      start().then(
+        (answer) => {
           if (entry.settle === null) return
           entry.settle = null
           failures = 0
           events.called('ok', clock.nowUs() - sentUs)
-          resolve(debts)
+          resolve(answer)
         },
         (cause: unknown) => {
           if (entry.settle === null) return
@@ -169,7 +171,8 @@ export function guardStore(
   if (options.isAway) openBreaker(new SluiceError('store_unavailable', 'the store was away at the start'))
 
   return {
-    charge: (debits, deadlineUs) => (open || closed ? null : call(debits, deadlineUs)),
+    charge: (debits, deadlineUs) => (open || closed ? null : call(() => store.charge(debits), deadlineUs)),
+    run: (start, deadlineUs) => (open || closed ? null : call(start, deadlineUs)),
     get isOpen() {
       return open
     },

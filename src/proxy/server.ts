@@ -15,6 +15,7 @@ import type { TokenProblem } from '../identity/jwt.ts'
 import type { Membership } from '../identity/membership.ts'
 import type { Decision } from '../limiter/decision.ts'
 import type { Limiter } from '../limiter/limiter.ts'
+import type { LimitPlan } from '../limiter/plan.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics, RequestOutcome } from '../metrics/metrics.ts'
 import type { DenyEntry, Policy } from '../policy/types.ts'
@@ -158,14 +159,28 @@ export function createProxy(options: ProxyOptions): Proxy {
     if (ruling.kind === 'exempt') return forward(exchange, client, 'exempt')
     if (ruling.kind === 'deny' || ruling.plans.length === 0) return forward(exchange, client, 'forwarded')
 
-    const { identify, policy } = rules
+    const { identify } = rules
     const network = identify.network(client.address)
     const decidingUs = clock.nowUs()
     const nowMs = wallMs()
     const evidence = identify.evidence(network, facts.headers, client.isPeerTrusted, nowMs)
     exchange.mark = { ...client, evidence, headers: facts.headers }
-    exchange.identity = membership.stand(evidence, decidingUs, nowMs)
-    const decision = limiter.decide(exchange.identity, ruling.plans, policy.mode)
+    const identity = membership.stand(evidence, decidingUs, nowMs)
+    if (!(identity instanceof Promise)) return decide(exchange, client, identity, ruling.plans, decidingUs)
+    identity
+      .then((later) => decide(exchange, client, later, ruling.plans, decidingUs))
+      .catch((cause: unknown) => fault(exchange, cause))
+  }
+
+  function decide(
+    exchange: Exchange,
+    client: ClientAddress,
+    identity: Identity,
+    plans: readonly LimitPlan[],
+    decidingUs: number,
+  ): void {
+    exchange.identity = identity
+    const decision = limiter.decide(identity, plans, exchange.rules.policy.mode, decidingUs)
     if (!(decision instanceof Promise)) return conclude(exchange, client, decision, decidingUs)
     decision
       .then((later) => conclude(exchange, client, later, decidingUs))

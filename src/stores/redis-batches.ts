@@ -2,12 +2,13 @@ import { monotonicClock } from '../clock.ts'
 import { SluiceError } from '../errors.ts'
 import type { Debit } from '../limiter/store.ts'
 import type { RedisClient } from './redis-client.ts'
+import type { RedisKeys } from './redis-keys.ts'
 import { createServerTime } from './server-time.ts'
 
 export type RedisBatchesOptions = {
   readonly client: RedisClient
   readonly isCluster: boolean
-  readonly keyPrefix: string
+  readonly keys: RedisKeys
   /** Milliseconds after which nobody waits any more for a charge. */
   readonly timeout: number
   /** Microseconds instead of Redis's own TIME, for tests. */
@@ -25,7 +26,6 @@ type Entry = {
 
 /** Debits in one script call: Redis serves nobody else while it runs, some microseconds for each. */
 const MAX_DEBITS = 500
-const PSEUDONYM = /^[\w-]{22}$/
 
 /**
  * Gathers what is charged within one turn of the event loop into one script call, on a cluster one for each tag: the keys
@@ -38,7 +38,7 @@ const PSEUDONYM = /^[\w-]{22}$/
 export function createRedisBatches({
   client,
   isCluster,
-  keyPrefix,
+  keys: names,
   timeout,
   nowUs,
 }: RedisBatchesOptions): ChargeInBatch {
@@ -92,10 +92,10 @@ export function createRedisBatches({
     for (const { debits } of batch) {
       args.push(debits.length)
       for (const { bucket, id, tag, cost, group, reserve, floor, lease = 0 } of debits) {
-        const place = isCluster ? `${keyPrefix}{${tag}}${bucket.name}:` : `${keyPrefix}${bucket.name}:`
+        const place = names.place(bucket.name, tag)
         let number = numbers.get(place + id)
         if (number === undefined) {
-          number = keys.push(keyOf(place, id))
+          number = keys.push(names.key(place, id))
           numbers.set(place + id, number)
         }
         args.push(number, bucket.capacity, bucket.tokens, bucket.seconds, cost, group, reserve, floor, lease)
@@ -121,10 +121,4 @@ export function createRedisBatches({
 function fail(batch: readonly Entry[], cause: Error): void {
   const unavailable = new SluiceError('store_unavailable', `redis: ${cause.message}`, { cause })
   for (const { reject } of batch) reject(unavailable)
-}
-
-/** Of a pseudonym (22 characters of base64url) the first 96 bits: no two meet, and a million keys are 20 MB smaller. */
-function keyOf(place: string, id: string): string | Buffer {
-  if (!PSEUDONYM.test(id)) return place + id
-  return Buffer.concat([Buffer.from(place), Buffer.from(id.slice(0, 16), 'base64url')])
 }

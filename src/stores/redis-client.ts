@@ -21,16 +21,20 @@ export type RedisClientOptions = {
 }
 
 export type RedisClient = {
-  /** Runs charge.lua on one server; rejects with why there is none, or with what the server said. */
-  charge(keys: readonly (string | Buffer)[], args: readonly (string | number)[]): Promise<number[]>
+  /** Run charge.lua and members.lua on one server; reject with why there is none, or with what the server said. */
+  readonly charge: RunScript
+  readonly members: RunScript
   /** Resolves when the first attempt to connect has ended: whether Redis was there. Never rejects. */
   readonly opened: Promise<boolean>
   close(): void
 }
 
-type ChargeCommand = {
-  chargeBuckets(keyCount: number, ...keysAndArgs: (string | Buffer | number)[]): Promise<number[]>
-}
+type RunScript = (keys: readonly (string | Buffer)[], args: readonly (string | Buffer | number)[]) => Promise<number[]>
+
+type Scripts = Record<
+  'chargeBuckets' | 'callMembers',
+  (keyCount: number, ...keysAndArgs: (string | Buffer | number)[]) => Promise<number[]>
+>
 
 /** Milliseconds without an answer after which a connection counts as dead: of a machine that is gone no end is ever told. */
 const SILENCE = 3000
@@ -46,8 +50,9 @@ const SLOTS_INTERVAL = 1000
  */
 export function createRedisClient(options: RedisClientOptions): RedisClient {
   const redis = connect(options)
-  redis.defineCommand('chargeBuckets', { lua: readFileSync(new URL('charge.lua', import.meta.url), 'utf8') })
-  const script = redis as unknown as ChargeCommand
+  redis.defineCommand('chargeBuckets', { lua: readScript('charge.lua') })
+  redis.defineCommand('callMembers', { lua: readScript('members.lua') })
+  const scripts = redis as unknown as Scripts
   let isClosed = false
   // Why there is no connection: a call that fails for want of one says only that.
   let lastError: Error | undefined
@@ -73,9 +78,9 @@ export function createRedisClient(options: RedisClientOptions): RedisClient {
     }
   })
 
-  async function charge(keys: readonly (string | Buffer)[], args: readonly (string | number)[]): Promise<number[]> {
+  async function run(name: keyof Scripts, ...[keys, args]: Parameters<RunScript>): Promise<number[]> {
     try {
-      return await script.chargeBuckets(keys.length, ...keys, ...args)
+      return await scripts[name](keys.length, ...keys, ...args)
     } catch (error) {
       const cause = error as Error
       if (isReadOnly(cause)) lastError = cause
@@ -84,13 +89,18 @@ export function createRedisClient(options: RedisClientOptions): RedisClient {
   }
 
   return {
-    charge,
+    charge: (keys, args) => run('chargeBuckets', keys, args),
+    members: (keys, args) => run('callMembers', keys, args),
     opened,
     close() {
       isClosed = true
       redis.disconnect()
     },
   }
+}
+
+function readScript(name: string): string {
+  return readFileSync(new URL(name, import.meta.url), 'utf8')
 }
 
 function connect({ servers, password, tls, connectTimeout }: RedisClientOptions): Redis | Cluster {

@@ -1,8 +1,11 @@
 import { monotonicClock } from '../clock.ts'
+import type { RollAnswer, RollCall } from '../identity/roll.ts'
 import { TOKEN } from '../limiter/bucket.ts'
 import { type Debit, isAdmitted, leaseTaken, refund, type SharedStore } from '../limiter/store.ts'
 import { type ChargeInBatch, createRedisBatches } from './redis-batches.ts'
 import { createRedisClient, type RedisClientOptions } from './redis-client.ts'
+import { createRedisKeys } from './redis-keys.ts'
+import { createRedisMembers } from './redis-members.ts'
 
 export type RedisStoreOptions = RedisClientOptions & {
   /** Begins every key. */
@@ -14,6 +17,8 @@ export type RedisStoreOptions = RedisClientOptions & {
 }
 
 export type RedisStore = SharedStore & {
+  /** Asks the roll of members; rejects with `store_unavailable`. */
+  members(call: RollCall): Promise<RollAnswer>
   /** Resolves when the first attempt to connect has ended: whether Redis was there. Never rejects. */
   readonly opened: Promise<boolean>
 }
@@ -30,8 +35,7 @@ const PROBE: Debit = {
 }
 
 /**
- * Keeps the buckets in Redis, where several instances share them, on Redis's clock. A key is `<prefix><bucket name>:<id>`,
- * on a cluster `<prefix>{<tag>}<bucket name>:<id>`, with the first 96 bits of a pseudonym as bytes.
+ * Keeps the buckets and the roll of members in Redis, where several instances share them, on Redis's clock.
  *
  * Starting while Redis is away works: calls reject at once (nothing queues up in the client) until it is there.
  */
@@ -39,7 +43,8 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
   const client = createRedisClient(options)
   const isCluster = options.servers.kind === 'cluster'
   const { keyPrefix, timeout, nowUs } = options
-  const chargeInBatch = createRedisBatches({ client, isCluster, keyPrefix, timeout, nowUs })
+  const keys = createRedisKeys(keyPrefix, isCluster)
+  const chargeInBatch = createRedisBatches({ client, isCluster, keys, timeout, nowUs })
 
   async function charge(debits: readonly Debit[]): Promise<readonly number[]> {
     if (debits.length === 0) return []
@@ -53,6 +58,7 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
     async giveBack(debits) {
       await Promise.allSettled(debits.map((debit) => chargeInBatch([debit])))
     },
+    members: createRedisMembers(client, keys),
     opened: client.opened,
     ping: async () => {
       await charge([PROBE])

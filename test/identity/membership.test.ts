@@ -1,43 +1,16 @@
 import t from 'tap'
 import type { Evidence, SignedDevice } from '../../src/identity/evidence.ts'
-import type { Network } from '../../src/identity/identity.ts'
 import { createMembership } from '../../src/identity/membership.ts'
 import { createLimiter } from '../../src/limiter/limiter.ts'
 import { planLimit } from '../../src/limiter/plan.ts'
 import type { AdmissionPolicy, Limit } from '../../src/policy/types.ts'
 import { createMemoryStore } from '../../src/stores/memory.ts'
+import { ADMISSION, networkOf, shows, T0 } from '../fixtures/evidence.ts'
 import { limitOf } from '../fixtures/policy.ts'
 
 const SECOND = 1_000_000
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
-const T0 = 1_700_000_000_000
-const ADMISSION: AdmissionPolicy = { maxDevices: 512, burst: 128, rate: { tokens: 64, seconds: 60 }, idle: 1_800_000 }
-
-const networkOf = (id: string, changes: Partial<Network> = {}): Network => ({
-  id,
-  tag: id,
-  address: '192.0.2.1',
-  parents: [],
-  maxDevices: ADMISSION.maxDevices,
-  ...changes,
-})
-const office = networkOf('office')
-
-type Shown = Partial<Omit<Evidence, 'device'>> & { readonly device?: Partial<SignedDevice> & { readonly id: string } }
-
-function shows({ device, ...changes }: Shown = {}): Evidence {
-  const signed = device && { tag: device.id, via: 'cookie' as const, issuedMs: T0, grade: 0, isHome: true, ...device }
-  return {
-    network: office,
-    principal: null,
-    token: null,
-    classId: 'class',
-    isNameless: false,
-    ...changes,
-    device: signed ?? null,
-  }
-}
 
 /** Membership and a limiter over one clock that stands still until it is moved; r = 1/s, B = 30 unless told otherwise. */
 function start(limit: Partial<Limit> = {}, policy: Partial<AdmissionPolicy> = {}) {

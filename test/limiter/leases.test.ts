@@ -30,7 +30,7 @@ function world(t: Test, instances: number, options: { readonly exact?: string } 
     clock.us = end
   }
 
-  const guard: GuardedStore = {
+  const guard: Omit<GuardedStore, 'run'> = {
     charge(debits) {
       if (state.isOpen) return null
       state.calls++
