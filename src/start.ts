@@ -41,10 +41,10 @@ Sluice listens on ${at}, its admin port on ${adminUrl}, the demo API behind it o
 
 A good answer, with what is left of the allowance:
   curl -i ${at}/items
-A refusal (429), after 30 requests at once:
-  for i in $(seq 40); do curl -s -o /dev/null -w '%{http_code} ' ${at}/items; done; curl -i ${at}/items
 A conflict (409), the second time:
   for i in 1 2; do curl -i -H 'Content-Type: application/json' -d '{"email":"ada@example.com"}' ${at}/users; done
+A refusal (429), after 30 requests at once:
+  for i in $(seq 40); do curl -s -o /dev/null -w '%{http_code} ' ${at}/items; done; curl -i ${at}/items
 
 `
 }
