@@ -51,6 +51,18 @@ t.test('every metric has a row in docs/4, and no row is without its metric', asy
   t.same([...documented].sort(), [...declared].sort())
 })
 
+t.test('every test that docs/13 names is there, and every file of attacks is named', async (t) => {
+  const page = readFileSync(join(ROOT, 'docs/13-what-is-survived.md'), 'utf8')
+  const named = new Set<string>()
+  for (const [, file, titles] of page.matchAll(/`([a-z/-]+)` ((?:"[^"]+" ?)+)/g)) {
+    named.add(`${file}.test.ts`)
+    const text = readFileSync(join(ROOT, 'test', `${file}.test.ts`), 'utf8')
+    for (const [, title] of titles!.matchAll(/"([^"]+)"/g)) t.ok(text.includes(title!), `${file}: ${title}`)
+  }
+  const attacks = readdirSync(join(ROOT, 'test/attacks')).filter((name) => name.endsWith('.test.ts'))
+  for (const name of attacks) t.ok(named.has(`attacks/${name}`), name)
+})
+
 function readdirOrFile(path: string): void {
   try {
     readdirSync(path)
