@@ -32,7 +32,7 @@ t.test('a burst is answered with 200s, then 429s, with the seconds until the nex
   // The page and its two files took three tokens; one a second comes back.
   t.ok(passed >= BURST - 4 && passed < 40, `${passed} passed`)
   t.same(new Set(statuses), new Set(['200', '429']))
-  t.match(await page.locator('#next-token').textContent(), /^(\d+ s|now) \(\d+ left of "device" when last told\)$/)
+  t.match(await page.locator('#next-token').textContent(), /^(in \d+ s|now) \(\d+ left of "device" when last told\)$/)
   await shoot(page, 'burst')
 })
 

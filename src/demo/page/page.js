@@ -19,7 +19,7 @@ function showNextToken(headers) {
   clearInterval(countdown)
   let seconds = limit.seconds ?? 0
   const show = () => {
-    const wait = limit.left > 0 ? 'now' : seconds > 0 ? `${seconds} s` : 'now'
+    const wait = limit.left > 0 ? 'now' : seconds > 0 ? `in ${seconds} s` : 'now'
     $('next-token').textContent = `${wait} (${limit.left ?? '?'} left of "${limit.name}" when last told)`
     if (seconds-- <= 0) clearInterval(countdown)
   }
