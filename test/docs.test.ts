@@ -51,6 +51,29 @@ t.test('every metric has a row in docs/4, and no row is without its metric', asy
   t.same([...documented].sort(), [...declared].sort())
 })
 
+t.test('every key of the policy is in docs/3', async (t) => {
+  const page = readFileSync(join(ROOT, 'docs/3-policy.md'), 'utf8')
+  const code = [...page.matchAll(/^## .*$|```yaml\n.*?```|`[^`\n]+`/gms)].map(([text]) => text).join('\n')
+  const keys = new Set(keysOf(JSON.parse(readFileSync(join(ROOT, 'config/schema.json'), 'utf8'))))
+  t.ok(keys.size > 80)
+  t.same(
+    [...keys].filter((key) => !new RegExp(`\\b${key}\\b`).test(code)),
+    [],
+  )
+})
+
+t.test('every code of an error is in docs/7', async (t) => {
+  const codes = [...readFileSync(join(ROOT, 'src/errors.ts'), 'utf8').matchAll(/^ {2}\| '(\w+)'/gm)].map(
+    ([, code]) => code!,
+  )
+  t.ok(codes.length >= 6)
+  const page = readFileSync(join(ROOT, 'docs/7-operating.md'), 'utf8')
+  t.same(
+    codes.filter((code) => !page.includes(`\`${code}\``)),
+    [],
+  )
+})
+
 t.test('every test that docs/13 names is there, and every file of attacks is named', async (t) => {
   const page = readFileSync(join(ROOT, 'docs/13-what-is-survived.md'), 'utf8')
   const named = new Set<string>()
@@ -62,6 +85,15 @@ t.test('every test that docs/13 names is there, and every file of attacks is nam
   const attacks = readdirSync(join(ROOT, 'test/attacks')).filter((name) => name.endsWith('.test.ts'))
   for (const name of attacks) t.ok(named.has(`attacks/${name}`), name)
 })
+
+/** The names of all properties in a JSON Schema. */
+function keysOf(schema: unknown): string[] {
+  if (typeof schema !== 'object' || schema === null) return []
+  const { properties } = schema as { readonly properties?: object }
+  return [...Object.keys(properties ?? {}), ...Object.values(schema).flatMap(keysOf)].filter((key) =>
+    /^[a-z_0-9]+$/.test(key),
+  )
+}
 
 function readdirOrFile(path: string): void {
   try {
