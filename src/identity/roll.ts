@@ -1,4 +1,3 @@
-import type { GuardedStore } from '../limiter/outage.ts'
 import type { Debit } from '../limiter/store.ts'
 import type { Network } from './identity.ts'
 
@@ -30,9 +29,15 @@ export type Roll = {
   charge(debits: readonly Debit[], sinceUs: number): Promise<readonly number[] | null> | null
 }
 
+/** What guards the calls to a shared store (`guardStore`): null at once while that is away, else by the deadline at the latest. */
+type Guard = {
+  charge(debits: readonly Debit[], deadlineUs: number): Promise<readonly number[] | null> | null
+  run<T>(start: () => Promise<T>, deadlineUs: number): Promise<T | null> | null
+}
+
 /** The roll of a store, behind its guard. `timeout`: milliseconds that a request waits at most for all its calls together. */
 export function guardRoll(
-  guard: Pick<GuardedStore, 'run' | 'charge'>,
+  guard: Guard,
   members: (call: RollCall) => Promise<RollAnswer>,
   timeout: number,
 ): Roll {
