@@ -36,11 +36,7 @@ type Guard = {
 }
 
 /** The roll of a store, behind its guard. `timeout`: milliseconds that a request waits at most for all its calls together. */
-export function guardRoll(
-  guard: Guard,
-  members: (call: RollCall) => Promise<RollAnswer>,
-  timeout: number,
-): Roll {
+export function guardRoll(guard: Guard, members: (call: RollCall) => Promise<RollAnswer>, timeout: number): Roll {
   return {
     call: (call, sinceUs) => guard.run(() => members(call), sinceUs + timeout * 1000),
     charge: (debits, sinceUs) => guard.charge(debits, sinceUs + timeout * 1000),
