@@ -10,6 +10,21 @@ export type ClientAddress = {
   readonly isPeerTrusted: boolean
 }
 
+/** One address on the way, as it was written and as it was read; null where it is none. */
+export type Hop = { readonly written: string; readonly address: Address | null; readonly isTrusted: boolean }
+
+/**
+ * How an address was found: the peer first, then each hop that was looked at, nearest first, and why the walk ended: at the
+ * first hop that is not trusted, at one that cannot be read, since the peer alone counts (`client_address: peer`), since the
+ * field is not there, since it names nobody else, or since no more of it is read (32 hops, 2 KiB).
+ */
+export type AddressTrace = ClientAddress & {
+  readonly hops: readonly Hop[]
+  readonly end: 'untrusted' | 'unreadable' | 'peer' | 'no_field' | 'exhausted' | 'cut'
+}
+
+type ReadHop = (written: string) => Omit<Hop, 'written'>
+
 /** Forwarding fields are read no further than this: a longer chain is an attack or a loop. */
 const MAX_HOPS = 32
 const MAX_BYTES = 2048
@@ -29,52 +44,96 @@ export function compileClientAddress(
 ): (peer: string | undefined, headers: IncomingHttpHeaders) => ClientAddress {
   const isTrusted = compileCidrs(trustedProxies)
   // Parsing and matching an address crosses into C++; clients come back, so both are remembered by spelling.
-  const hops = new LRUCache<string, { address: Address | null; isTrusted: boolean }>({ max: 10_000 })
+  const hops = new LRUCache<string, ReturnType<ReadHop>>({ max: 10_000 })
 
-  function readHop(written: string): { address: Address | null; isTrusted: boolean } {
+  function readHop(written: string): ReturnType<ReadHop> {
     if (written.length > MAX_HOP_LENGTH) return UNREADABLE
     let hop = hops.get(written)
     if (hop === undefined) {
       // A copy: a part of a field, remembered, would keep the whole field in memory.
       const copy = Buffer.from(written).toString()
-      const address = parseAddress(copy)
-      hop = { address, isTrusted: address !== null && isTrusted(address) }
+      hop = readAddress(copy, isTrusted)
       hops.set(copy, hop)
     }
     return hop
   }
 
-  function walk(peer: Address, elements: readonly string[]): Address {
-    let client = peer
-    for (const element of elements) {
-      const hop = readHop(element)
-      if (hop.address === null) return client
-      client = hop.address
-      if (!hop.isTrusted) return client
-    }
-    return client
-  }
+  return (peer, headers) => find(readHop, source, peer, headers)
+}
 
-  return (peerText, headers) => {
-    // Node writes a link-local peer with its interface, `fe80::1%eth0`; in a forwarding field that is no address.
-    const peer = readHop(peerText?.replace(/%.*$/, '') ?? '0.0.0.0')
-    const address = peer.address ?? { text: '0.0.0.0', family: 'ipv4' }
-    if (!peer.isTrusted || source.kind === 'peer') return { address, isPeerTrusted: peer.isTrusted }
-    return { address: walk(address, elementsFromRight(source, headers)), isPeerTrusted: true }
+/** The same walk with every hop that it looked at, for those who ask why; it remembers nothing. */
+export function traceAddress(
+  trustedProxies: readonly string[],
+  source: ClientAddressSource,
+  peer: string | undefined,
+  headers: IncomingHttpHeaders,
+): AddressTrace {
+  const isTrusted = compileCidrs(trustedProxies)
+  const hops: Hop[] = []
+  const found = find(
+    (written) => {
+      const read = written.length > MAX_HOP_LENGTH ? UNREADABLE : readAddress(written, isTrusted)
+      hops.push({ written, ...read })
+      return read
+    },
+    source,
+    peer,
+    headers,
+  )
+  return { ...found, hops, end: endOf(hops, source, headers) }
+}
+
+function endOf(hops: readonly Hop[], source: ClientAddressSource, headers: IncomingHttpHeaders): AddressTrace['end'] {
+  const last = hops.at(-1)!
+  if (last.address === null) return 'unreadable'
+  if (!last.isTrusted) return 'untrusted'
+  if (source.kind === 'peer') return 'peer'
+  const line = fieldOf(source, headers)
+  if (line === null) return 'no_field'
+  return line.length > MAX_BYTES || elementsFromRight(source, headers, MAX_HOPS + 1).length > MAX_HOPS
+    ? 'cut'
+    : 'exhausted'
+}
+
+function find(
+  readHop: ReadHop,
+  source: ClientAddressSource,
+  peerText: string | undefined,
+  headers: IncomingHttpHeaders,
+): ClientAddress {
+  // Node writes a link-local peer with its interface, `fe80::1%eth0`; in a forwarding field that is no address.
+  const peer = readHop(peerText?.replace(/%.*$/, '') ?? '0.0.0.0')
+  let address: Address = peer.address ?? { text: '0.0.0.0', family: 'ipv4' }
+  if (!peer.isTrusted || source.kind === 'peer') return { address, isPeerTrusted: peer.isTrusted }
+  for (const element of elementsFromRight(source, headers, MAX_HOPS)) {
+    const hop = readHop(element)
+    if (hop.address === null) break
+    address = hop.address
+    if (!hop.isTrusted) break
   }
+  return { address, isPeerTrusted: true }
+}
+
+function readAddress(written: string, isTrusted: (address: Address) => boolean): ReturnType<ReadHop> {
+  const address = parseAddress(written)
+  return { address, isTrusted: address !== null && isTrusted(address) }
 }
 
 /** The hops that the field names, nearest first. */
-function elementsFromRight(source: ClientAddressSource, headers: IncomingHttpHeaders): string[] {
-  const name = source.kind === 'header' ? source.header : source.kind
-  const field = headers[name]
-  if (field === undefined) return []
-  const line = Array.isArray(field) ? field.join(',') : field
+function elementsFromRight(source: ClientAddressSource, headers: IncomingHttpHeaders, maxHops: number): string[] {
+  const line = fieldOf(source, headers)
+  if (line === null) return []
+  // One that holds a list all the same is no address.
+  if (source.kind === 'header') return [line.trim()]
   const isLong = line.length > MAX_BYTES
-  if (source.kind === 'header') return isLong || line.includes(',') ? [] : [line.trim()]
   const end = isLong ? line.slice(-MAX_BYTES) : line
-  const elements = source.kind === 'forwarded' ? forwardedNodes(end, MAX_HOPS + 1) : end.split(',').reverse()
+  const elements = source.kind === 'forwarded' ? forwardedNodes(end, maxHops + 1) : end.split(',').reverse()
   // What the cut has halved could read as another address: `198.51.100.7` ends in `8.51.100.7`.
   if (isLong) elements.pop()
-  return elements.slice(0, MAX_HOPS).map((element) => element.trim())
+  return elements.slice(0, maxHops).map((element) => element.trim())
+}
+
+function fieldOf(source: ClientAddressSource, headers: IncomingHttpHeaders): string | null {
+  const field = headers[source.kind === 'header' ? source.header : source.kind]
+  return field === undefined ? null : Array.isArray(field) ? field.join(',') : field
 }

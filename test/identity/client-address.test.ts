@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import t from 'tap'
-import { compileClientAddress } from '../../src/identity/client-address.ts'
+import { compileClientAddress, traceAddress } from '../../src/identity/client-address.ts'
 import type { ClientAddressSource } from '../../src/policy/types.ts'
 
 const PROXY = '10.0.0.1'
@@ -223,4 +223,33 @@ t.test('what is remembered of a hop does not keep the field it stood in', async 
   t.equal(addresses.length, 5000)
   t.ok(clientAddress(PROXY, {}))
   t.ok(grown < 10_000_000, `grew by ${grown} bytes`)
+})
+
+t.test('a trace names each hop and why the walk ended, and finds what the walk finds', async (t) => {
+  const long = `9.9.9.9,${' '.repeat(2048)}`
+  const cases: readonly (readonly [peer: string, field: string | undefined, hops: readonly string[], end: string])[] = [
+    ['198.51.100.7', '9.9.9.9', ['198.51.100.7'], 'untrusted'],
+    [PROXY, '9.9.9.9, 198.51.100.7, 10.0.0.3', [PROXY, '10.0.0.3', '198.51.100.7'], 'untrusted'],
+    [PROXY, '9.9.9.9, unknown, 10.0.0.3', [PROXY, '10.0.0.3', 'unknown'], 'unreadable'],
+    [PROXY, `${'9'.repeat(65)}`, [PROXY, '9'.repeat(65)], 'unreadable'],
+    [PROXY, undefined, [PROXY], 'no_field'],
+    [PROXY, '10.0.0.4, 10.0.0.3', [PROXY, '10.0.0.3', '10.0.0.4'], 'exhausted'],
+    [PROXY, Array(32).fill('10.0.0.3').join(), [PROXY, ...Array(32).fill('10.0.0.3')], 'exhausted'],
+    [PROXY, Array(33).fill('10.0.0.3').join(), [PROXY, ...Array(32).fill('10.0.0.3')], 'cut'],
+    [PROXY, `${long}10.0.0.3`, [PROXY], 'cut'],
+    ['nowhere', '9.9.9.9', ['nowhere'], 'unreadable'],
+  ]
+  for (const [peer, field, hops, end] of cases) {
+    const headers = field === undefined ? {} : { 'x-forwarded-for': field }
+    const trace = traceAddress(TRUSTED, { kind: 'x-forwarded-for' }, peer, headers)
+    t.same([trace.hops.map(({ written }) => written), trace.end], [hops, end], field ?? 'no field')
+    const found = addressOf({ kind: 'x-forwarded-for' }, peer, headers)
+    t.same({ text: trace.address.text, isPeerTrusted: trace.isPeerTrusted }, found, field ?? 'no field')
+  }
+  t.equal(traceAddress(TRUSTED, { kind: 'peer' }, PROXY, { 'x-forwarded-for': '9.9.9.9' }).end, 'peer')
+  const listed = traceAddress(TRUSTED, { kind: 'header', header: 'x-real-ip' }, PROXY, {
+    'x-real-ip': '9.9.9.9, 8.8.8.8',
+  })
+  t.same([listed.address.text, listed.end], [PROXY, 'unreadable'])
+  t.same(listed.hops[0], { written: PROXY, address: { text: PROXY, family: 'ipv4' }, isTrusted: true })
 })
