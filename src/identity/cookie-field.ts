@@ -6,10 +6,18 @@ export function cookieOf(field: string, name: string): string | null {
   for (let at = field.indexOf(name); at !== -1; at = field.indexOf(name, at + 1)) {
     const end = at + name.length
     if (field[end] !== '=' || !isPairStart(field, at)) continue
-    const semicolon = field.indexOf(';', end)
-    return field.slice(end + 1, semicolon === -1 ? undefined : semicolon).trim()
+    return valueAt(field, end)
   }
   return null
+}
+
+/** The values of all cookies of a name, in their order. */
+export function cookiesOf(field: string, name: string): readonly string[] {
+  const values: string[] = []
+  for (let at = field.indexOf(name); at !== -1; at = field.indexOf(name, at + 1)) {
+    if (isPairStart(field, at) && field[at + name.length] === '=') values.push(valueAt(field, at + name.length))
+  }
+  return values
 }
 
 /** A Cookie field without the cookies of some names, the rest to the byte; empty where nothing else is in it. */
@@ -25,4 +33,9 @@ function isPairStart(field: string, at: number): boolean {
   let before = at - 1
   while (before >= 0 && (field[before] === ' ' || field[before] === '\t')) before--
   return before < 0 || field[before] === ';'
+}
+
+function valueAt(field: string, equalsSign: number): string {
+  const semicolon = field.indexOf(';', equalsSign)
+  return field.slice(equalsSign + 1, semicolon === -1 ? undefined : semicolon).trim()
 }

@@ -98,7 +98,8 @@ function controlled(principal: Principal | null): Principal | null {
   return principal?.enrolment === 'controlled' ? principal : null
 }
 
-function bearer(authorization: string): string {
+/** The token of an Authorization field (RFC 6750); empty where it bears none. */
+export function bearer(authorization: string): string {
   return /^bearer /i.test(authorization) ? authorization.slice('bearer '.length).trim() : ''
 }
 

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { LRUCache } from 'lru-cache'
 import type { IdentityPolicy } from '../policy/types.ts'
 import type { Address } from './address.ts'
-import { compileCredential } from './credential.ts'
+import { type Credential, compileCredential } from './credential.ts'
 import { type BorneMark, compileDeviceCookie, type DeviceCookie, isOverHttps } from './device-cookie.ts'
 import type { MarkProblem } from './device-mark.ts'
 import type { Evidence, Pseudonym } from './evidence.ts'
@@ -22,8 +22,8 @@ export type Identify = {
   readonly deviceCookie: DeviceCookie | null
 }
 
-/** The mark itself goes with the evidence, for it may have to be signed anew. */
-export type RequestEvidence = Evidence & { readonly borne: BorneMark | null }
+/** The mark itself goes with the evidence, for it may have to be signed anew; and what a verified token says. */
+export type RequestEvidence = Evidence & Pick<Credential, 'verified'> & { readonly borne: BorneMark | null }
 
 export type IdentifyOptions = {
   /** Fetches the keys of issuers that have an address for them. */
@@ -82,11 +82,11 @@ export function compileIdentify(policy: IdentityPolicy, keyring: Keyring, option
     isPeerTrusted: boolean,
     wallMs: number,
   ): RequestEvidence {
-    const { principal, claims } = readCredential(headers, isPeerTrusted, wallMs)
+    const { principal, claims, verified } = readCredential(headers, isPeerTrusted, wallMs)
     const { classId, isNameless, token } = claimedBy(from, headers, claims)
     const borne = deviceCookie?.read(headers, isOverHttps(headers, isPeerTrusted), wallMs) ?? null
     const device = borne && deviceCookie!.device(borne, from)
-    return { network: from, principal, device, token, classId, isNameless, borne }
+    return { network: from, principal, device, token, classId, isNameless, verified, borne }
   }
 
   return { network, evidence, deviceCookie }

@@ -1,7 +1,7 @@
 import { createHmac, hkdfSync } from 'node:crypto'
 
 /** What a pseudonym stands for. Each purpose has a key of its own, so that pseudonyms of two purposes never compare. */
-export type Purpose = 'network' | 'class' | 'principal' | 'token' | 'device'
+export type Purpose = 'network' | 'class' | 'principal' | 'token' | 'device' | 'sources'
 
 /**
  * Names a client's state without keeping what it is named after: HMAC-SHA256 over the length-prefixed parts, cut to 128 bits
@@ -20,6 +20,7 @@ export function createKeyring(secrets: readonly [string, ...string[]]): Keyring 
     principal: deriveKey(secret, 'principal'),
     token: deriveKey(secret, 'token'),
     device: deriveKey(secret, 'device'),
+    sources: deriveKey(secret, 'sources'),
   }
   return {
     pseudonym(purpose, parts) {

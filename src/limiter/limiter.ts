@@ -1,6 +1,7 @@
 import type { Identity } from '../identity/identity.ts'
+import type { LimitKey, LimitKeys } from '../identity/limit-keys.ts'
 import { FACTORS } from '../policy/factors.ts'
-import type { Mode, OnError } from '../policy/types.ts'
+import type { Mode, OnError, Per, Source } from '../policy/types.ts'
 import { type Bucket, nextTokenUs, remainingTokens, waitUs } from './bucket.ts'
 import { lookDebits, payDebut, unpaidPlans } from './debut.ts'
 import type { Decision, DecisionPath, LimitOutcome } from './decision.ts'
@@ -13,9 +14,16 @@ export type Limiter = {
   /**
    * Decides a request by the limits that matched it, charging them all or none. Synchronous with a store in process,
    * and where leases of a shared one suffice; else a promise, which never rejects and resolves within the store's timeout,
-   * counted from `sinceUs` (microseconds) where that is given: a request may have waited for the store before.
+   * counted from `sinceUs` (microseconds) where that is given: a request may have waited for the store before. `keys`: those of
+   * the limits that have a list of sources.
    */
-  decide(identity: Identity, plans: readonly LimitPlan[], mode: Mode, sinceUs?: number): Decision | Promise<Decision>
+  decide(
+    identity: Identity,
+    plans: readonly LimitPlan[],
+    mode: Mode,
+    sinceUs?: number,
+    keys?: LimitKeys | null,
+  ): Decision | Promise<Decision>
 }
 
 export type LimiterOptions = {
@@ -45,9 +53,10 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     plans: readonly LimitPlan[],
     mode: Mode,
     sinceUs?: number,
+    keys: LimitKeys | null = null,
   ): Decision | Promise<Decision> {
     const debits: Debit[] = []
-    const claims = claimAll(identity, plans, debits, false)
+    const claims = claimAll(identity, plans, keys, debits, false)
     const missing = claims.find((claim) => claim.missing && claim.group === 0)
     if (missing !== undefined) {
       // In shadow too it costs nothing, or a day in shadow would count more than enforcement will.
@@ -62,13 +71,13 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     }
     if (debits.length === 0) return conclude(claims, debits, [], mode, 'local')
     const unpaid = unpaidPlans(identity, plans)
-    if (unpaid.length > 0) return decideDebut(identity, plans, mode, claims, debits, unpaid, sinceUs)
+    if (unpaid.length > 0) return decideDebut(identity, plans, mode, claims, debits, unpaid, sinceUs, keys)
     if (shared === null) return conclude(claims, debits, local.charge(debits), mode, 'local')
     const charging = shared.charge(debits, sinceUs)
-    if (charging === null) return decideWithout(identity, plans, mode)
+    if (charging === null) return decideWithout(identity, plans, mode, keys)
     if (!(charging instanceof Promise)) return conclude(claims, debits, charging, mode, 'leased')
     return charging.then((debts) =>
-      debts === null ? decideWithout(identity, plans, mode) : conclude(claims, debits, debts, mode, 'store'),
+      debts === null ? decideWithout(identity, plans, mode, keys) : conclude(claims, debits, debts, mode, 'store'),
     )
   }
 
@@ -80,7 +89,8 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     claims: readonly Claim[],
     debits: Debit[],
     unpaid: readonly LimitPlan[],
-    sinceUs?: number,
+    sinceUs: number | undefined,
+    keys: LimitKeys | null,
   ): Decision | Promise<Decision> {
     const looks = lookDebits(identity, unpaid, false)
     const settle = (decision: Decision) => {
@@ -93,7 +103,7 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
       return settle(conclude(claims, debits, local.charge(debits), mode, 'local'))
     }
     const looking = shared.charge(looks, sinceUs)
-    if (looking === null) return settle(decideWithout(identity, plans, mode))
+    if (looking === null) return settle(decideWithout(identity, plans, mode, keys))
     return Promise.resolve(looking)
       .then((debts) => {
         if (debts === null) return null
@@ -101,12 +111,19 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
         return shared.charge(debits, sinceUs)
       })
       .then((debts) =>
-        settle(debts === null ? decideWithout(identity, plans, mode) : conclude(claims, debits, debts, mode, 'store')),
+        settle(
+          debts === null ? decideWithout(identity, plans, mode, keys) : conclude(claims, debits, debts, mode, 'store'),
+        ),
       )
   }
 
   /** Decides while the shared store is away, each limit as its `on_error` says. */
-  function decideWithout(identity: Identity, plans: readonly LimitPlan[], mode: Mode): Decision {
+  function decideWithout(
+    identity: Identity,
+    plans: readonly LimitPlan[],
+    mode: Mode,
+    keys: LimitKeys | null,
+  ): Decision {
     const denying = plans.find((plan) => plan.limit.onError === 'deny' && isEnforced(plan))
     if (denying !== undefined && mode === 'enforce') {
       onFallback?.('deny')
@@ -115,7 +132,7 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     const counted = plans.filter((plan) => plan.limit.onError === 'local')
     onFallback?.(counted.length > 0 ? 'local' : 'allow')
     const debits: Debit[] = []
-    const claims = claimAll(identity, counted, debits, true)
+    const claims = claimAll(identity, counted, keys, debits, true)
     const unpaid = unpaidPlans(identity, counted)
     if (unpaid.length > 0) {
       const looks = lookDebits(identity, unpaid, true)
@@ -154,24 +171,41 @@ function refusedBy(plan: LimitPlan): LimitOutcome {
 }
 
 /** Adds each limit's debits to the list, and says which are whose. */
-function claimAll(identity: Identity, plans: readonly LimitPlan[], debits: Debit[], isLocalShare: boolean): Claim[] {
+function claimAll(
+  identity: Identity,
+  plans: readonly LimitPlan[],
+  keys: LimitKeys | null,
+  debits: Debit[],
+  isLocalShare: boolean,
+): Claim[] {
   const claims: Claim[] = []
   for (let i = 0; i < plans.length; i++) {
     const plan = plans[i]!
     const first = debits.length
     const group = isEnforced(plan) ? 0 : i + 1
-    const missing = claim(identity, plan, group, debits, isLocalShare)
+    const { per } = plan.limit
+    const missing =
+      typeof per === 'string'
+        ? claim(identity, plan, per, group, debits, isLocalShare)
+        : claimSources(identity, plan, per, keys?.get(plan.limit.name), group, debits, isLocalShare)
     if (missing || debits.length > first) claims.push({ plan, group, first, count: debits.length - first, missing })
   }
   return claims
 }
 
 /** Adds the debits of one limit. True when the client left out its key and that is denied. */
-function claim(identity: Identity, plan: LimitPlan, group: number, debits: Debit[], isLocalShare: boolean): boolean {
+function claim(
+  identity: Identity,
+  plan: LimitPlan,
+  per: Exclude<Per, readonly Source[]>,
+  group: number,
+  debits: Debit[],
+  isLocalShare: boolean,
+): boolean {
   const pools = isLocalShare ? plan.localPools : plan.pools
   const { network } = identity
   const { cost } = plan
-  switch (plan.limit.per) {
+  switch (per) {
     case 'device':
       claimDevice(identity, pools, cost, group, debits)
       return false
@@ -192,6 +226,32 @@ function claim(identity: Identity, plan: LimitPlan, group: number, debits: Debit
       return plan.limit.onMissing === 'deny'
     }
   }
+}
+
+/** The same for a list of sources: one bucket for what they say together, or, where one of them is the device, those of a device. */
+function claimSources(
+  identity: Identity,
+  plan: LimitPlan,
+  per: readonly Source[],
+  key: LimitKey | undefined,
+  group: number,
+  debits: Debit[],
+  isLocalShare: boolean,
+): boolean {
+  if (key === undefined) throw new Error(`the key of limit ${plan.limit.name} was not read`)
+  const { onMissing } = plan.limit
+  if (key.isMissing && (onMissing === 'skip' || onMissing === 'deny')) return onMissing === 'deny'
+  const pools = isLocalShare ? plan.localPools : plan.pools
+  const { cost } = plan
+  if (per.some(({ kind }) => kind === 'device')) {
+    const first = debits.length
+    claimDevice(identity, pools, cost, group, debits)
+    for (let i = first; i < debits.length; i++) debits[i] = { ...debits[i]!, id: key.name(debits[i]!.id) }
+    return false
+  }
+  const id = key.name('')
+  debits.push({ bucket: pools.device, id, tag: key.tag(id), cost, group, reserve: 0, floor: 0 })
+  return false
 }
 
 /** The device's own bucket, if it has shown that it has one; that of its class, if not admitted; the pool it shares. */

@@ -25,3 +25,8 @@ function newcomersBurst(limit: LimitDraft): number | undefined {
   const burst = burstOf(limit)
   return burst && burst * FACTORS.newcomersBurst
 }
+
+/** Whether devices have buckets of their own under a limit, or under it within other sources, and so share their network's. */
+export function isPerDevice(per: LimitDraft['per']): boolean {
+  return Array.isArray(per) ? per.includes('device') : per === 'device'
+}

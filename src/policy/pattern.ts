@@ -1,13 +1,14 @@
 import { isIPv6 } from 'node:net'
 import { isHostName } from './address.ts'
 import { show } from './show.ts'
+import type { Source } from './types.ts'
 import type { Reading } from './units.ts'
 
 /** A token of RFC 9110: methods and field names. */
 export const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 const SOURCE =
-  /^(?:(?:header|cookie|query):[!#$%&'*+.^_`|~0-9A-Za-z-]+|claim:[\x21-\x7e]+|path:\d{1,2}|host|method|device|network)$/
+  /^(?:(?:header|cookie|query):[!#$%&'*+.^_`|~0-9A-Za-z-]+|claim:[\x21-\x7e]+|path:[1-9]\d?|host|method|device|network)$/
 
 /** A path pattern: `/` and segments; `*` for one whole segment, `**` for any number of them, at most once. */
 export function readPathPattern(text: string): Reading<string> {
@@ -38,10 +39,31 @@ export function readFieldName(text: string): Reading<string> {
 
 /** What a client can be told apart by: `header:x-tenant`, `path:2`, `host`. */
 export function readSource(text: string): Reading<string> {
-  if (SOURCE.test(text)) return { value: text }
+  if (SOURCE.test(text)) return { value: text.startsWith('header:') ? text.toLowerCase() : text }
   const write =
     'header:<name>, cookie:<name>, query:<name>, path:<number>, claim:<name>, host, method, device or network'
   return { wrong: `${show(text)} is not something clients are told apart by; write ${write}` }
+}
+
+/** A text that `readSource` has read. */
+export function parseSource(text: string): Source {
+  const colon = text.indexOf(':')
+  const kind = (colon === -1 ? text : text.slice(0, colon)) as Source['kind']
+  const name = text.slice(colon + 1)
+  switch (kind) {
+    case 'header':
+    case 'cookie':
+    case 'query':
+    case 'claim':
+      return { kind, name }
+    case 'path':
+      return { kind, segment: Number(name) }
+    case 'host':
+    case 'method':
+    case 'device':
+    case 'network':
+      return { kind }
+  }
 }
 
 function whatIsWrong(text: string): string | undefined {

@@ -1,4 +1,5 @@
-import { burstOf, newcomersOf } from './limit-rates.ts'
+import { burstOf, isPerDevice, newcomersOf } from './limit-rates.ts'
+import { parseSource } from './pattern.ts'
 import type { PolicyFile } from './schema.ts'
 import type { ExemptEntry, Limit, Match, Per } from './types.ts'
 
@@ -9,17 +10,17 @@ type EntryFile = PolicyFile['exempt'][number]
 export function resolveLimit(limit: LimitFile, store: PolicyFile['store']): Limit {
   const burst = burstOf(limit)
   if (burst === undefined) throw new Error(`the limit ${limit.name} has passed the rules without a burst`)
+  const per = resolvePer(limit.per)
   return {
     name: limit.name,
-    // Lists of sources have been refused by the rules.
-    per: limit.per as Per,
+    per,
     rate: limit.rate,
     burst,
     match: resolveMatch(limit.match),
     cost: limit.cost,
     mode: limit.mode,
     headers: limit.headers,
-    newcomers: limit.per === 'device' ? resolveNewcomers(limit) : null,
+    newcomers: isPerDevice(limit.per) ? resolveNewcomers(limit) : null,
     members: limit.members && { base: limit.members.base, perDevice: limit.members.per_device },
     onMissing: limit.on_missing,
     onError: limit.on_error ?? store.on_error,
@@ -36,6 +37,13 @@ export function resolveEntry(entry: EntryFile): ExemptEntry {
     until: entry.until,
     reason: entry.reason,
   }
+}
+
+/** A list of one that has a word of its own is that word. */
+function resolvePer(per: LimitFile['per']): Per {
+  if (typeof per === 'string') return per
+  const only = per.length === 1 ? per[0] : null
+  return only === 'device' || only === 'network' ? only : per.map(parseSource)
 }
 
 function resolveNewcomers(limit: LimitFile): Limit['newcomers'] {

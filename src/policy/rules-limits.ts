@@ -1,5 +1,6 @@
 import type { Draft, LimitDraft, Report } from './draft.ts'
-import { burstOf, newcomersOf } from './limit-rates.ts'
+import { burstOf, isPerDevice, newcomersOf } from './limit-rates.ts'
+import { checkSources } from './rules-sources.ts'
 import { grouped, show } from './show.ts'
 import { isTooFast, MAX_BURST, MAX_PER_SECOND, rateText } from './units.ts'
 
@@ -65,7 +66,7 @@ function checkBurst(limit: LimitDraft, report: Report): void {
 }
 
 function checkNewcomers(limit: LimitDraft, report: Report): void {
-  if (limit.per !== 'device') {
+  if (!isPerDevice(limit.per)) {
     if (limit.newcomers && limit.per !== undefined) report(['newcomers'], 'is for per: device only; leave it out')
     if (limit.members && limit.per !== undefined) report(['members'], 'is for per: device only; leave it out')
     return
@@ -100,13 +101,9 @@ function hasPrincipals({ identity }: Draft): boolean {
 
 function checkPer(limit: LimitDraft, draft: Draft, report: Report): void {
   if (limit.per === undefined) return
-  if (Array.isArray(limit.per)) {
-    if (limit.per.includes(undefined)) return
-    report(['per'], 'a list of sources is not supported yet; write device, network, principal or global')
-    return
-  }
+  if (Array.isArray(limit.per)) return checkSources(limit, draft, report)
   if (limit.per !== 'principal') {
-    if (limit.on_missing) report(['on_missing'], 'is for per: principal only; leave it out')
+    if (limit.on_missing) report(['on_missing'], 'is for per: principal and lists of sources only; leave it out')
     return
   }
   if (limit.on_missing === null) {

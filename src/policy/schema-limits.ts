@@ -60,7 +60,7 @@ const limit = z.strictObject({
   name: entryName().describe('Appears in headers, metrics, logs and problem bodies.'),
   per: z
     .union([choice(['device', 'network', 'principal', 'global']), list(source())])
-    .describe('What has a bucket of its own. A list of sources is not supported yet.'),
+    .describe('What has a bucket of its own; a list: each combination of what its sources say.'),
   rate: rate().describe('How fast a bucket refills: 10/s, 600/min, 1200/h or 10000/d.'),
   burst: optional(burst()).describe("How many requests a full bucket holds; left out, the rate's count."),
   match,
@@ -72,17 +72,15 @@ const limit = z.strictObject({
       rate: optional(rate()).describe('Left out, five times the rate of the limit.'),
       burst: optional(burst()).describe('Left out, twice the burst of the limit.'),
     }),
-  ).describe('What the unproved devices of one network share. Only with per: device.'),
+  ).describe('What the unproved devices of one network share. Only per device.'),
   members: optional(
     z.strictObject({
       base: rate().describe('Left out, ten times the rate of the limit.'),
       per_device: rate().describe('Left out, a quarter of the rate of the limit.'),
     }),
-  ).describe(
-    'What the proved devices of one network share: base, and per_device for each of them. Only with per: device.',
-  ),
+  ).describe('What the proved devices of one network share: base, and per_device for each of them. Only per device.'),
   on_missing: optional(choice(['skip', 'share', 'deny'])).describe(
-    'What happens to a client that is no principal: no limit, one bucket for all of them, or 403. Only with per: principal.',
+    'What happens to a client that is no principal, or leaves a source out: no limit, one bucket for all of them, or 403.',
   ),
   on_error: optional(choice(['local', 'allow', 'deny'])).describe("While the store is away; left out, the store's."),
   lease: optional(choice(['auto', 'off'])).describe("Whether tokens are taken in advance; left out, the store's."),

@@ -216,7 +216,15 @@ export type ExemptEntry = {
 
 export type DenyEntry = ExemptEntry & { readonly status: number }
 
-export type Per = 'device' | 'network' | 'principal' | 'global'
+/** Whom a limit counts for itself; a list names a bucket by all that it names together. */
+export type Per = 'device' | 'network' | 'principal' | 'global' | readonly Source[]
+
+/** What a request can be told by. Field names are lower case; `segment` counts a path's segments from 1. */
+export type Source =
+  | { readonly kind: 'header' | 'cookie' | 'query' | 'claim'; readonly name: string }
+  | { readonly kind: 'path'; readonly segment: number }
+  | { readonly kind: 'host' | 'method' | 'device' | 'network' }
+
 export type OnMissing = 'skip' | 'share' | 'deny'
 
 /** `tokens` every `seconds`: kept as the two whole numbers that were written, so that arithmetic stays exact. */
@@ -234,9 +242,9 @@ export type Limit = {
   readonly mode: Mode
   /** Whether the limit shows in the RateLimit fields. */
   readonly headers: boolean
-  /** `per: device` only: what the unproved devices of one network share. */
+  /** Per device only, also within a list: what the unproved devices of one network share. */
   readonly newcomers: { readonly rate: Rate; readonly burst: number } | null
-  /** `per: device` only, what the proved devices of one network share: `base`, and `perDevice` for each; null derives both. */
+  /** Per device only, also within a list: what the proved devices of one network share: `base`, and `perDevice` for each; null derives both. */
   readonly members: { readonly base: Rate; readonly perDevice: Rate } | null
   /** What happens to a client that leaves the source out; null where none can. */
   readonly onMissing: OnMissing | null

@@ -1,7 +1,8 @@
 import { QUOTA_EXCEEDED } from '../http/problem.ts'
 import { seconds } from '../http/rate-fields.ts'
+import { sourceText } from '../identity/limit-keys.ts'
 import type { Decision } from '../limiter/decision.ts'
-import type { RefusePolicy } from '../policy/types.ts'
+import type { Limit, RefusePolicy } from '../policy/types.ts'
 import { rateFields } from './answer-fields.ts'
 import type { OwnAnswer } from './own-answer.ts'
 
@@ -24,7 +25,7 @@ export function refusalAnswer(
       return {
         problem: {
           status: 403,
-          detail: `Limit "${decision.limit.limit.name}" wants to know who asks: send the credential it is keyed by.`,
+          detail: missingDetail(decision.limit.limit),
           'violated-policies': [decision.limit.limit.name],
         },
       }
@@ -34,6 +35,11 @@ export function refusalAnswer(
         fields: ['Retry-After', String(STORE_RETRY_SECONDS)],
       }
   }
+}
+
+function missingDetail({ name, per }: Limit): string {
+  if (typeof per === 'string') return `Limit "${name}" wants to know who asks: send the credential it is keyed by.`
+  return `Limit "${name}" is keyed by ${per.map(sourceText).join(', ')}: send what is missing.`
 }
 
 function limitedAnswer(

@@ -5,10 +5,12 @@ import { type Address, compileCidrs } from '../identity/address.ts'
 import { compileClientAddress } from '../identity/client-address.ts'
 import { compileIdentify, type Identify, type IdentifyOptions } from '../identity/identify.ts'
 import { createKeyring } from '../identity/keyring.ts'
+import { compileLimitKeys } from '../identity/limit-keys.ts'
 import { type LimitPlan, planLimit } from '../limiter/plan.ts'
 import { compileMatch, isEmptyMatch } from '../policy/match.ts'
 import type { DenyEntry, ExemptEntry, IdentityPolicy, Policy } from '../policy/types.ts'
 import { compileDeviceAnswer } from './device-cookie-answer.ts'
+import { isForwarding } from './request-fields.ts'
 
 /** What the policy says of one request before anybody is counted. */
 export type Ruling =
@@ -46,8 +48,10 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
   const matchLimits = compileMatch(plans, 'folded')
   const routes = routeNames(policy)
   const kept = before !== null && isDeepStrictEqual(before.policy.identity, policy.identity) ? before : null
-  const identify = kept?.identify ?? compileIdentify(policy.identity, createKeyring(policy.identity.secrets), options)
+  const keyring = createKeyring(policy.identity.secrets)
+  const identify = kept?.identify ?? compileIdentify(policy.identity, keyring, options)
   const { trustedProxies, clientAddress } = policy.identity
+  const peerFields = peerFieldsOf(policy.identity)
   const { deviceCookie } = identify
 
   function routeOf(name: string | undefined): string {
@@ -79,19 +83,30 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
     routes: [...routes, 'default', 'other'],
     clientAddress: kept?.clientAddress ?? compileClientAddress(trustedProxies, clientAddress),
     identify,
+    limitKeys: compileLimitKeys(policy.limits, {
+      keyring,
+      areTokensVerified: policy.identity.jwt.length > 0,
+      isPeerField: (name) => isForwarding(name, peerFields),
+    }),
     /** Null where devices get no mark. */
     deviceAnswer: deviceCookie && compileDeviceAnswer(deviceCookie, policy.identity.deviceCookie, options.wallMs),
     cors: compileCors(policy.refuse.cors.origins),
-    peerFields: peerFields(policy.identity),
+    peerFields,
     /** Fields that a client may send once only, so that what is keyed is what is forwarded. */
-    singleFields: policy.identity.apiKeys === null ? [] : [policy.identity.apiKeys.header],
+    singleFields: singleFieldsOf(policy),
   }
 }
 
 /** The fields (lower case), besides the standard ones, in which a trusted peer alone may speak of the client. */
-function peerFields({ clientAddress, clientCertificate }: IdentityPolicy): readonly string[] {
+function peerFieldsOf({ clientAddress, clientCertificate }: IdentityPolicy): readonly string[] {
   const address = clientAddress.kind === 'header' ? [clientAddress.header] : []
   return clientCertificate === null ? address : [...address, clientCertificate.header]
+}
+
+function singleFieldsOf({ identity, limits }: Policy): readonly string[] {
+  const sources = limits.flatMap(({ per }) => (typeof per === 'string' ? [] : per))
+  const keyed = sources.flatMap((source) => (source.kind === 'header' ? [source.name] : []))
+  return [...new Set(identity.apiKeys === null ? keyed : [identity.apiKeys.header, ...keyed])]
 }
 
 /** The first entry that names the address (or none) and matches the request, and whose time has not passed. */

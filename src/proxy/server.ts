@@ -12,6 +12,7 @@ import type { MarkProblem } from '../identity/device-mark.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Jwks } from '../identity/jwks.ts'
 import type { TokenProblem } from '../identity/jwt.ts'
+import type { LimitKeys } from '../identity/limit-keys.ts'
 import type { Membership } from '../identity/membership.ts'
 import type { Decision } from '../limiter/decision.ts'
 import type { Limiter } from '../limiter/limiter.ts'
@@ -86,6 +87,8 @@ type Exchange = {
   facts: Facts | null
   route: string
   identity: Identity | null
+  /** Those of the limits that have a list of sources; null where none applies. */
+  keys: LimitKeys | null
   /** What the device's mark depends on; null where it gets none with its answer. */
   mark: MarkRequest | null
   decision: Decision | null
@@ -165,6 +168,10 @@ export function createProxy(options: ProxyOptions): Proxy {
     const nowMs = wallMs()
     const evidence = identify.evidence(network, facts.headers, client.isPeerTrusted, nowMs)
     exchange.mark = { ...client, evidence, headers: facts.headers }
+    const { isPeerTrusted } = client
+    const keys = rules.limitKeys(ruling.plans, { facts, isPeerTrusted, network, verified: evidence.verified })
+    if (keys !== null && 'status' in keys) return refuse(exchange, 'error', { problem: keys })
+    exchange.keys = keys
     const identity = membership.stand(evidence, decidingUs, nowMs)
     if (!(identity instanceof Promise)) return decide(exchange, client, identity, ruling.plans, decidingUs)
     identity
@@ -180,7 +187,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     decidingUs: number,
   ): void {
     exchange.identity = identity
-    const decision = limiter.decide(identity, plans, exchange.rules.policy.mode, decidingUs)
+    const decision = limiter.decide(identity, plans, exchange.rules.policy.mode, decidingUs, exchange.keys)
     if (!(decision instanceof Promise)) return conclude(exchange, client, decision, decidingUs)
     decision
       .then((later) => conclude(exchange, client, later, decidingUs))
@@ -382,6 +389,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       facts: null,
       route: 'default',
       identity: null,
+      keys: null,
       mark: null,
       decision: null,
       decisionUs: 0,

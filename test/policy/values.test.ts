@@ -256,8 +256,8 @@ const VALUES: Readonly<Record<string, { readonly good: readonly string[]; readon
     ],
   },
   'limits: [{name: a, per: VALUE, rate: 1/s}]': {
-    good: ['device', 'network', 'global'],
-    bad: ['Device', 'ip', '[]', '[host]', '[path:1, "header:x"]', '1'],
+    good: ['device', 'network', 'global', '[device]', '[method]', '[network, host, method]'],
+    bad: ['Device', 'ip', '[]', '[host]', '[device, host, device]', '[network, ip]', '1'],
   },
 }
 
