@@ -138,14 +138,19 @@ export function hearRoll(crowd: Crowd, { members, aged }: { members: number; age
   resize(crowd)
 }
 
-/** Whether one more look at the roll is within what a network may ask for in a second; counts it. */
-export function takeLook({ looks }: Crowd, nowUs: number): boolean {
-  if (nowUs - looks.sinceUs >= EXPIRY_US) {
+/**
+ * Whether one more look at the roll is within what a network and each of its parents, `factor` times one network, may ask for
+ * in a second; counts it. A flood may come from all the networks of a parent in turn.
+ */
+export function takeLook(crowds: readonly Crowd[], factors: readonly number[], nowUs: number): boolean {
+  for (const { looks } of crowds) {
+    if (nowUs - looks.sinceUs < EXPIRY_US) continue
     looks.sinceUs = nowUs
     looks.count = 0
   }
-  looks.count++
-  return looks.count <= MAX_LOOKS
+  if (crowds.some(({ looks }, level) => looks.count >= MAX_LOOKS * (factors[level] ?? 1))) return false
+  for (const { looks } of crowds) looks.count++
+  return true
 }
 
 function resize(crowd: Crowd): void {

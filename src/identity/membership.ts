@@ -60,9 +60,10 @@ const DEBUT_US = 60_000_000
 /** Milliseconds since the minute of its issue from which a mark is more than a minute old for sure. */
 const RETURNING_MS = 120_000
 const OVERFLOW_SLOTS = 16
-/** A crowd of so many is counted anew each second; a smaller one whenever one of its members is noted as here. */
+/** A crowd of so many is counted anew after a second, a smaller one after twelve; whoever of it is noted as here brings the count too. */
 const LARGE = 16
 const RECOUNT_US = 1_000_000
+const RECOUNT_SMALL_US = 12_000_000
 /** How long (microseconds) an identity that was not admitted counts as such, without the roll being asked again; how many at most. */
 const TURNED_AWAY_US = 1_000_000
 const MAX_TURNED_AWAY = 10_000
@@ -100,7 +101,11 @@ export function createMembership(options: MembershipOptions): Membership {
     if (roll === null) return settle(admit(evidence, own, nowUs, wallMs))
     const key = `${network.id}:${own.id}`
     if (nowUs - (turnedAway.get(key) ?? Number.NEGATIVE_INFINITY) < TURNED_AWAY_US) return settle(null)
-    const asked = asking.get(key) ?? ask(roll, key, crowd, evidence, own, nowUs, wallMs)
+    let asked = asking.get(key) ?? null
+    if (asked === null) {
+      if (!takeLook(levelsOf(network, nowUs), factorsOf(network), nowUs)) return settle(null)
+      asked = ask(roll, key, evidence, own, nowUs, wallMs)
+    }
     return asked === null ? settle(admit(evidence, own, nowUs, wallMs)) : asked.then(settle)
   }
 
@@ -108,13 +113,11 @@ export function createMembership(options: MembershipOptions): Membership {
   function ask(
     shared: Roll,
     key: string,
-    crowd: Crowd,
     evidence: Evidence,
     own: Pseudonym,
     nowUs: number,
     wallMs: number,
   ): Promise<Member | null> | null {
-    if (!takeLook(crowd, nowUs)) return Promise.resolve(null)
     const { network } = evidence
     const looking = shared.call({ network, id: own.id, idle: policy.idle, note: null }, nowUs)
     if (looking === null) return null
@@ -179,7 +182,8 @@ export function createMembership(options: MembershipOptions): Membership {
 
   /** Learns, behind the request's back, how large a crowd is. */
   function recount(network: Network, crowd: Crowd, nowUs: number): void {
-    if (crowd.size.members < LARGE || nowUs - crowd.recountedUs < RECOUNT_US) return
+    const { members } = crowd.size
+    if (members === 0 || nowUs - crowd.recountedUs < (members < LARGE ? RECOUNT_SMALL_US : RECOUNT_US)) return
     crowd.recountedUs = nowUs
     void roll
       ?.call({ network, id: '', idle: policy.idle, note: null }, nowUs)
@@ -187,7 +191,11 @@ export function createMembership(options: MembershipOptions): Membership {
   }
 
   function hear(levels: readonly Crowd[], { counts }: RollAnswer, nowUs: number): void {
-    if (levels.length === counts.length) for (const [i, crowd] of levels.entries()) hearRoll(crowd, counts[i]!, nowUs)
+    if (levels.length !== counts.length) return
+    for (const [i, crowd] of levels.entries()) {
+      hearRoll(crowd, counts[i]!, nowUs)
+      crowd.recountedUs = Math.max(crowd.recountedUs, nowUs)
+    }
   }
 
   function member(
@@ -320,6 +328,10 @@ export function createMembership(options: MembershipOptions): Membership {
     },
     size: () => crowds.size,
   }
+}
+
+function factorsOf({ parents }: Network): readonly number[] {
+  return [1, ...parents.map(({ factor }) => factor)]
 }
 
 function isReturningWith({ device }: Evidence, wallMs: number): boolean {

@@ -181,12 +181,66 @@ t.test('a flood of marks that are not admitted asks Redis at most so often a sec
   const repeated = await calls()
   for (let i = 0; i < 100; i++) await one!.stand(shows({ device: { id: 'farm-2999' } }))
   t.ok((await calls()) - repeated <= 2, 'and one that was turned away is not asked about again at once')
-
-  async function calls(): Promise<number> {
-    const stats = await redis.cli('info', 'commandstats')
-    return [...stats.matchAll(/cmdstat_(?:evalsha|eval):calls=(\d+)/g)].reduce((sum, [, n]) => sum + Number(n), 0)
-  }
 })
+
+t.test('nor does one from all the networks of a parent in turn', async (t) => {
+  const [one] = await start(t, { count: 1, policy: { burst: 1, rate: { tokens: 1, seconds: 86_400 } } })
+  const from = (i: number) =>
+    shows({
+      network: networkOf(`64-${i}`, { tag: '48', parents: [{ id: '48', factor: 2 }] }),
+      device: { id: `farm-${i}` },
+    })
+  const before = await calls()
+  const begin = performance.now()
+  for (let i = 0; i < 3000; i++) await one!.stand(from(i))
+  const seconds = Math.ceil((performance.now() - begin) / 1000) + 1
+  const asked = (await calls()) - before
+  t.ok(asked <= 2 * 2 * 256 * seconds + seconds, `${asked} calls in ${seconds} s`)
+  t.ok(asked > 256, 'a parent may ask for more than one network')
+  const nowUs = monotonicClock.nowUs()
+  const floods = Array.from({ length: 600 }, (_, i) => one!.membership.stand(from(5000 + i), nowUs, T0))
+  t.ok(
+    floods.some((stood) => !(stood instanceof Promise)),
+    'who is not asked about waits for nothing',
+  )
+  await Promise.all(floods)
+})
+
+t.test('what is kept on the roll is bounded by its room, and goes with the idle time', async (t) => {
+  const [one] = await start(t, { count: 1, policy: { idle: 1000 } })
+  const network = networkOf('bounded', { maxDevices: 5 })
+  const before = Number(await redis.cli('dbsize'))
+  for (let i = 0; i < 200; i++) {
+    await one!.stand(shows({ network, device: { id: `jar-${i}`, issuedMs: T0 - 2 * HOUR_MS, grade: 3 } }))
+    await one!.stand(shows({ network: networkOf(`looked-${i}`), token: { id: `token-${i}`, tag: 't' } }))
+  }
+  const [key] = (await redis.cli('keys', '*+members:bounded')).split('\n')
+  t.ok(Number(await redis.cli('zcard', key!)) <= 5)
+  t.ok(Number(await redis.cli('dbsize')) - before <= 4, 'members, aged, two lanes of admissions')
+  await eventually('nothing is left of it', async () => (await redis.cli('exists', key!)) === '0')
+})
+
+t.test('a member that asks all the time costs Redis a call in ten seconds', async (t) => {
+  const [one] = await start(t, { count: 1 })
+  await one!.stand(jar('a'))
+  const before = await calls()
+  const fromUs = monotonicClock.nowUs()
+  for (let ms = 0; ms < 60_000; ms += 20) {
+    one!.clock.aheadUs = ms * 1000
+    await one!.stand(jar('a'))
+    await one!.stand(shows())
+    // What was asked behind the requests' back is answered before the next seconds come.
+    if (ms % 1000 === 0) await delay(5)
+  }
+  const seconds = (one!.clock.aheadUs + monotonicClock.nowUs() - fromUs) / 1e6
+  const asked = (await calls()) - before
+  t.ok(asked >= 5 && asked <= Math.ceil(seconds / 10), `${asked} calls in ${seconds} s`)
+})
+
+async function calls(): Promise<number> {
+  const stats = await redis.cli('info', 'commandstats')
+  return [...stats.matchAll(/cmdstat_(?:evalsha|eval):calls=(\d+)/g)].reduce((sum, [, n]) => sum + Number(n), 0)
+}
 
 t.test('while Redis is away an instance goes on by itself, and comes back to the roll', async (t) => {
   const server = await startRedis()
