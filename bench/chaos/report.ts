@@ -21,8 +21,7 @@ export function missesOf(rows: readonly Row[]): string {
       promises
         .filter(({ holds }) => holds !== true)
         .map(
-          ({ what, holds }) =>
-            `- ${name}: ${what}: ${holds === null ? 'cannot be told, the machine stalled' : 'broken'}\n`,
+          ({ what, holds }) => `- ${name}: ${what}: ${holds === null ? 'cannot be told on this machine' : 'broken'}\n`,
         ),
     )
     .join('')

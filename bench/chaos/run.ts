@@ -7,7 +7,7 @@ import { decisionsBetween, sumOf } from './scrape.ts'
 
 export type Promised = {
   readonly what: string
-  /** Null where it cannot be told: the machine stalled the instances themselves. */
+  /** Null where the machine is too busy for the answer to say something. */
   readonly holds: boolean | null
 }
 

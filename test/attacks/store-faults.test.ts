@@ -105,6 +105,29 @@ for (const [fault, inject] of [
   })
 }
 
+t.test(
+  'killed and loading what it kept (LOADING): no request fails, and coming back is no fresh allowance',
+  async (t) => {
+    const kept = ['--dir', t.testdir({}), '--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024']
+    const redis = await startRedis(kept)
+    t.teardown(() => redis.stop())
+    const app = await proxied(t, redis, { timeout: 1000 })
+    t.same((await ask(app, 6)).statuses, [200, 200, 200, 200, 200, 429])
+    await redis.cli('eval', "for i = 1, 1500 do redis.call('SET', 'filler:' .. i, string.rep('x', 100)) end", '0')
+    await redis.cli('save')
+    await redis.stop()
+    const loading = startRedis(kept, redis.port)
+    t.teardown(async () => (await loading).stop())
+    await eventually('it is loading', async () => (await redis.cli('ping').catch(() => '')).startsWith('LOADING'))
+    const { statuses } = await ask(app, 20)
+    t.ok(statuses.every((status) => status === 200 || status === 429))
+    t.ok(statuses.filter((status) => status === 200).length <= 5, 'one share in process')
+    await loading
+    await eventually('the breaker closes', () => isUp(app))
+    t.same((await ask(app, 3)).statuses, [429, 429, 429])
+  },
+)
+
 t.test('stopped and going on: charges that nobody waited for are not done late', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())

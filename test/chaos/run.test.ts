@@ -47,7 +47,7 @@ t.test('a broken promise is told, and one that cannot be told is no broken one',
     tableOf('fault', rows),
     '| fault | requests | promises |\n| --- | --- | --- |\n| a | 7 | hold |\n| b | 7 | broken |\n| c | 7 | hold, 1 untold |\n',
   )
-  t.equal(missesOf(rows), '- b: it holds: broken\n- c: it holds: cannot be told, the machine stalled\n')
+  t.equal(missesOf(rows), '- b: it holds: broken\n- c: it holds: cannot be told on this machine\n')
 })
 
 t.test('wrong arguments are told', async (t) => {
