@@ -23,6 +23,8 @@ export type Fault = {
   readonly isOutage: boolean
   /** Whether buckets may be lost, which is one more burst for each key. */
   readonly losesData: boolean
+  /** Whether Redis serves again without being told, at a time of its own. */
+  readonly healsItself?: boolean
   prepare(cleanup: Cleanup): Promise<Patient>
 }
 
@@ -123,6 +125,7 @@ export const FAULTS: readonly Fault[] = [
     isOutage: true,
     // What the replica had not heard of.
     losesData: true,
+    healsItself: true,
     async prepare(cleanup) {
       const { primary, replica, sentinels } = await startSentinels(cleanup)
       const nodes = sentinels.map(({ port }) => `127.0.0.1:${port}`)
