@@ -4,8 +4,11 @@ export type Upstream = { readonly port: number; close(): Promise<void> }
 
 const ANSWER = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}'
 
-/** The least upstream that there is: one answer, without a word on caching, for every request without a body. */
-export async function startUpstream(): Promise<Upstream> {
+/**
+ * The least upstream that there is: one answer, without a word on caching, for every request without a body. `onRequest` gets
+ * each request's head (latin1).
+ */
+export async function startUpstream(onRequest?: (head: string) => void): Promise<Upstream> {
   const sockets = new Set<Socket>()
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
@@ -15,6 +18,7 @@ export async function startUpstream(): Promise<Upstream> {
     socket.on('data', (bytes) => {
       const parts = (pending + bytes.toString('latin1')).split('\r\n\r\n')
       pending = parts.pop()!
+      if (onRequest !== undefined) parts.forEach(onRequest)
       if (parts.length > 0) socket.write(ANSWER.repeat(parts.length))
     })
   })

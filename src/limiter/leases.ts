@@ -131,16 +131,16 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
   }
 
   /** The least debt that the bucket can have now, as far as the store told, without what is leased here; below 0: unknown. */
-  function debtOf(known: Known, { bucket, floor }: Debit, nowUs: number): number {
+  function debtOf(known: Known, { bucket }: Debit, nowUs: number): number {
     if (known.debt < 0) return -1
-    return Math.max(floor, 0, debtAt(bucket, known.debt, known.debtUs, nowUs) - known.tokens)
+    return Math.max(0, debtAt(bucket, known.debt, known.debtUs, nowUs) - known.tokens)
   }
 
   function judge(known: Known, debit: Debit, nowUs: number): Verdict {
     if (known.tokens > 0 && nowUs >= known.sentUs + LEASE_LIFE_US) drop(known, nowUs)
     const debt = debtOf(known, debit, nowUs)
     if (debt < 0) return 'ask'
-    if (!isAdmitted(debit, debt)) return 'refuse'
+    if (!isAdmitted(debit, Math.max(debit.floor, debt))) return 'refuse'
     // What raises the bucket's debt must reach the store.
     if (known.tokens >= debit.cost && debit.floor <= debt) return 'spend'
     return nowUs < known.notBeforeUs ? 'refuse' : 'ask'
@@ -241,8 +241,11 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
     const lives = knowns.map(({ sentUs }) => sentUs)
     function restore(): void {
       for (const [i, known] of knowns.entries()) {
+        if (!isLocal[i]) continue
+        const { cost } = debits[i]!
         // Unless the lease has ended meanwhile: then these are lost.
-        if (isLocal[i] && held.has(known) && known.sentUs === lives[i]) known.tokens += debits[i]!.cost
+        if (held.has(known) && known.sentUs === lives[i]) known.tokens += cost
+        else onTokens('expired', cost / TOKEN)
       }
     }
     if (charging === null) {
@@ -320,12 +323,12 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
     held.delete(known)
     if (tokens === 0) return
     known.tokens = 0
-    const debt = refund(debit, tokens, nowUs - sentUs)
+    const debt = guard.isOpen ? null : refund(debit, tokens, nowUs - sentUs)
     const returned = debt === null ? 0 : -debt.cost
     onTokens('returned', returned / TOKEN)
     onTokens('expired', (tokens - returned) / TOKEN)
     known.debt = Math.max(0, known.debt - returned)
-    if (debt === null || guard.isOpen) return
+    if (debt === null) return
     if (backs === undefined) void giveBack([debt])
     else backs.push(debt)
   }

@@ -10,7 +10,9 @@ export type RequestOutcome = (typeof REQUEST_OUTCOMES)[number]
 export type Metrics = ReturnType<typeof createMetrics>
 
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
-const DECISION_SECONDS = [0.000005, 0.00001, 0.000025, 0.0001, 0.00025, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05]
+const DECISION_SECONDS = [
+  0.000005, 0.00001, 0.000025, 0.0001, 0.00025, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1,
+]
 
 /**
  * Every metric, declared once. Labels take values from the configuration and from closed lists only, never from a

@@ -1,10 +1,11 @@
 import { once } from 'node:events'
-import { createConnection, createServer, type Socket } from 'node:net'
+import { createConnection, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { createBucket } from '../../src/limiter/plan.ts'
 import { createRedisStore, type RedisStoreOptions } from '../../src/stores/redis.ts'
 import { debitOf, isAdmitted } from '../contracts/store.ts'
 import { eventually, startTestApp, type TestApp } from '../fixtures/app.ts'
+import { startDelay } from '../fixtures/delay.ts'
 import { limitOf } from '../fixtures/policy.ts'
 import { freePort, type RedisServer, startRedis } from '../fixtures/redis-server.ts'
 import { at } from '../fixtures/redis-store.ts'
@@ -104,6 +105,29 @@ for (const [fault, inject] of [
   })
 }
 
+t.test(
+  'killed and loading what it kept (LOADING): no request fails, and coming back is no fresh allowance',
+  async (t) => {
+    const kept = ['--dir', t.testdir({}), '--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024']
+    const redis = await startRedis(kept)
+    t.teardown(() => redis.stop())
+    const app = await proxied(t, redis, { timeout: 1000 })
+    t.same((await ask(app, 6)).statuses, [200, 200, 200, 200, 200, 429])
+    await redis.cli('eval', "for i = 1, 1500 do redis.call('SET', 'filler:' .. i, string.rep('x', 100)) end", '0')
+    await redis.cli('save')
+    await redis.stop()
+    const loading = startRedis(kept, redis.port)
+    t.teardown(async () => (await loading).stop())
+    await eventually('it is loading', async () => (await redis.cli('ping').catch(() => '')).startsWith('LOADING'))
+    const { statuses } = await ask(app, 20)
+    t.ok(statuses.every((status) => status === 200 || status === 429))
+    t.ok(statuses.filter((status) => status === 200).length <= 5, 'one share in process')
+    await loading
+    await eventually('the breaker closes', () => isUp(app))
+    t.same((await ask(app, 3)).statuses, [429, 429, 429])
+  },
+)
+
 t.test('stopped and going on: charges that nobody waited for are not done late', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
@@ -164,7 +188,7 @@ t.test('too many clients: an outage, and over when it is', async (t) => {
 t.test('half a second away (+500 ms): decided without it, and what comes back late counts for nothing', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
-  const shim = await delaying(t, redis.port)
+  const shim = await startDelay(t, redis.port)
   const app = await proxied(t, shim)
   await ask(app, 1)
   shim.delay = 250
@@ -196,30 +220,3 @@ t.test('a reconnect storm: connections are tried seldom, whatever the load', asy
   }
   t.ok(connections > 1 && connections < 20, `${connections} connections in 2 s`)
 })
-
-/** A way to a server that takes `delay` milliseconds in each direction. */
-async function delaying(t: Test, port: number) {
-  const shim = { delay: 0, url: '' }
-  const sockets = new Set<Socket>()
-  const pass = (from: Socket, to: Socket) =>
-    from.on('data', (chunk) => void setTimeout(() => to.writable && to.write(chunk), shim.delay))
-  const server = createServer((client) => {
-    const upstream = createConnection(port, '127.0.0.1')
-    for (const [one, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(one)
-      one.on('error', () => {})
-      one.on('close', () => other.destroy())
-      pass(one, other)
-    }
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  shim.url = `redis://127.0.0.1:${(server.address() as { port: number }).port}`
-  return shim
-}

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { fileURLToPath } from 'node:url'
-import type { Test } from 'tap'
+import type { Teardown } from '../fixtures/upstream.ts'
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+/** The project's folder: npm and tap run everything there. */
+const ROOT = `${process.cwd()}/`
 
 export type Running = {
   readonly child: ChildProcess
@@ -17,7 +17,7 @@ export type Running = {
 }
 
 /** Runs a built program (`main.js`, `start.js`) with this environment alone; ended with the test. */
-export function run(t: Test, program: string, args: readonly string[], env: Record<string, string> = {}): Running {
+export function run(t: Teardown, program: string, args: readonly string[], env: Record<string, string> = {}): Running {
   const child = spawn(process.execPath, [`${ROOT}dist/${program}`, ...args], {
     cwd: ROOT,
     env: { PATH: process.env.PATH, ...env },
@@ -54,7 +54,7 @@ export function run(t: Test, program: string, args: readonly string[], env: Reco
 }
 
 /** Runs `sluice serve` on free ports and gives where it listens. */
-export async function serve(t: Test, env: Record<string, string>, args: readonly string[] = []) {
+export async function serve(t: Teardown, env: Record<string, string>, args: readonly string[] = []) {
   const running = run(t, 'main.js', args, { SLUICE_LISTEN: '127.0.0.1:0', SLUICE_ADMIN: '127.0.0.1:0', ...env })
   const [line] = await running.waitFor(/^.*"listening".*$/m)
   const { url, admin } = JSON.parse(line) as { url: string; admin: string }

@@ -90,6 +90,7 @@ function world(t: Test, instances: number, options: { readonly exact?: string } 
 }
 
 const hot = debitOf({ bucket: createBucket('hot', { tokens: 1000, seconds: 1 }, 1000) })
+const wide = debitOf({ bucket: createBucket('wide', { tokens: 1, seconds: 60 }, 1000) })
 const slow = debitOf({ bucket: createBucket('slow', { tokens: 1, seconds: 3600 }, 5) })
 
 t.test('a cold key is exact: one token, one call', async (t) => {
@@ -132,7 +133,6 @@ t.test('a flood on an empty bucket costs no calls until the store has a token', 
 
 t.test('what is not spent goes back, once, and is there for others', async (t) => {
   const { request, advance, counts, owed, leases } = world(t, 2)
-  const wide = debitOf({ bucket: createBucket('wide', { tokens: 1, seconds: 60 }, 1000) })
   for (let i = 0; i < 20; i++) {
     await request(0, wide)
     await advance(2000)
@@ -176,6 +176,48 @@ t.test('a raised limit admits at once, and a policy in force voids what was leas
   leases[0]!.renew()
   t.equal(counts.spent + counts.returned + counts.expired, counts.leased)
   t.equal((await request(0, hot)).isLocal, false)
+})
+
+t.test("what raises a bucket's debt reaches the store, whatever is leased of it", async (t) => {
+  const { request, advance, owed } = world(t, 1)
+  for (let i = 0; i < 20; i++) {
+    await request(0, hot)
+    await advance(1000)
+  }
+  t.equal((await request(0, hot)).isLocal, true, 'there is a lease')
+  await request(0, { ...hot, floor: 900 * TOKEN })
+  await advance(1000)
+  t.ok(owed(hot) > 890, `${owed(hot)} owed`)
+})
+
+t.test('every leased token is counted once as spent, returned or expired', async (t) => {
+  async function leased(t: Test, debit: Debit) {
+    const one = world(t, 1)
+    const held = () => one.counts.leased - one.counts.spent - one.counts.returned - one.counts.expired
+    for (let i = 0; i < 20 || held() < 2; i++) {
+      await one.request(0, debit)
+      await one.advance(1000)
+    }
+    return one
+  }
+
+  t.test('what cannot go back while the store is away has expired', async (t) => {
+    const { leases, counts, state } = await leased(t, wide)
+    state.isOpen = true
+    leases[0]!.renew()
+    t.equal(counts.returned, 0)
+    t.equal(counts.spent + counts.expired, counts.leased)
+  })
+
+  t.test('so has what a refused request would give back to a lease that has ended', async (t) => {
+    const { leases, counts, advance } = await leased(t, hot)
+    const asking = leases[0]!.charge([hot, { ...slow, cost: 6 * TOKEN }])
+    t.ok(asking instanceof Promise)
+    leases[0]!.renew()
+    await advance(10_000)
+    await asking
+    t.equal(counts.spent + counts.returned + counts.expired, counts.leased)
+  })
 })
 
 t.test('while the store is away nothing is decided here', async (t) => {

@@ -93,6 +93,27 @@ t.test('a cluster', async (t) => {
     for (const node of nodes) await node.cli('cluster', 'setslot', slot, 'node', toId)
     t.ok((await store.charge([debit]))[0]! > 1.9 * TOKEN, 'MOVED')
   })
+
+  t.test('a node that is away takes its own keys along, and no others', async (t) => {
+    for (const node of nodes) await node.cli('config', 'set', 'cluster-require-full-coverage', 'no')
+    const store = await ready(t, { keyPrefix: 'lost:' })
+    const charge = (i: number) => store.charge([debitOf({ bucket: hour, tag: `net-${i}` })])
+    await nodes[2]!.stop()
+    async function failed(): Promise<string> {
+      const charges = await Promise.allSettled(Array.from({ length: 60 }, (_, i) => charge(i)))
+      return charges.map(({ status }) => (status === 'rejected' ? 'x' : '.')).join('')
+    }
+    let last = ''
+    await eventually(
+      'the same keys fail each time',
+      async () => {
+        const before = last
+        last = await failed()
+        return last === before && last.includes('x') && last.includes('.')
+      },
+      10_000,
+    )
+  })
 })
 
 t.test(
