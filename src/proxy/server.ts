@@ -56,6 +56,8 @@ export type ProxyOptions = {
   readonly wallMs: () => number
   /** The keys of the issuers of tokens. */
   readonly jwks: Jwks
+  /** Where it is one of several processes: how many there are, and the name they bear in Via. */
+  readonly crew: { readonly workers: number; readonly instance: string } | null
 }
 
 export type Proxy = {
@@ -117,7 +119,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const upgrader = createUpgrader(upstream)
   const ownHost = upstreamHost(upstream.url)
   // One name an instance: a request that bears it has been here before (RFC 9110 section 7.6.3).
-  const via = `sluice-${randomBytes(4).toString('hex')}`
+  const via = `sluice-${options.crew?.instance ?? randomBytes(4).toString('hex')}`
   const connections = new Set<Socket>()
   const pipelined = new WeakMap<Socket, Set<ServerResponse>>()
   const ending = new WeakSet<Socket>()
@@ -128,6 +130,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const compiling = {
     wallMs,
     jwks: options.jwks,
+    workers: options.crew?.workers ?? 1,
     onTokenProblem: (reason: TokenProblem) => metrics.badTokens.inc({ reason }),
     onMarkProblem: (reason: MarkProblem) => metrics.badMarks.inc({ reason }),
   }
@@ -419,10 +422,12 @@ export function createProxy(options: ProxyOptions): Proxy {
     ...{ shouldUpgradeCallback: (request: IncomingMessage) => !hasBody(request.headers) },
   })
   server.maxHeadersCount = 0
-  server.maxConnections = settings.maxConnections
+  // A worker of node's would hand what is beyond it back to the primary, which would offer it again and again.
+  if (options.crew === null) server.maxConnections = settings.maxConnections
   server.on('connection', (socket) => {
     // One that is given back after an unanswered Upgrade comes again.
     if (connections.has(socket)) return
+    if (connections.size >= settings.maxConnections) return void socket.destroy()
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
   })
