@@ -422,12 +422,10 @@ export function createProxy(options: ProxyOptions): Proxy {
     ...{ shouldUpgradeCallback: (request: IncomingMessage) => !hasBody(request.headers) },
   })
   server.maxHeadersCount = 0
-  // A worker of node's would hand what is beyond it back to the primary, which would offer it again and again.
-  if (options.crew === null) server.maxConnections = settings.maxConnections
+  server.maxConnections = settings.maxConnections
   server.on('connection', (socket) => {
     // One that is given back after an unanswered Upgrade comes again.
     if (connections.has(socket)) return
-    if (connections.size >= settings.maxConnections) return void socket.destroy()
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
   })

@@ -52,8 +52,8 @@ const SOUND_LIFE = 10_000
 
 /**
  * Starts the workers, each a process of node's cluster, and puts another in the place of one that dies: at once where it had
- * lived, else after a back-off. Connections are handed round in turn: when workers accept for themselves, which ever wakes
- * first takes all that wait.
+ * lived, else after a back-off. Workers accept for themselves, each one connection a turn, so that the busy one takes fewer. Handed
+ * round by the primary they would cost it a message each, and one on its way to a worker that dies would hang for ever.
  */
 export function createCrew({ size, log, write, begin, serve, onDeath }: CrewOptions): Crew {
   const places = new Map<number, Place>()
@@ -126,7 +126,7 @@ export function createCrew({ size, log, write, begin, serve, onDeath }: CrewOpti
 
   return {
     open() {
-      cluster.schedulingPolicy = cluster.SCHED_RR
+      cluster.schedulingPolicy = cluster.SCHED_NONE
       cluster.setupPrimary({ args: ['worker'], stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
       const opened = new Promise<string>((resolve, reject) => {
         opening = { resolve, reject }

@@ -25,7 +25,7 @@ const RELOAD_PATIENCE = 5000
 const LAST_STEPS = 3000
 
 /**
- * The composition root of an instance with several workers. The primary takes no request: it hands connections round, keeps
+ * The composition root of an instance with several workers. The primary takes no request: it keeps
  * the buckets and the roll of members where the store is memory, and has the admin port. Rejects with `listen_failed`.
  */
 export async function startPrimary(policy: Policy, options: PrimaryOptions): Promise<App> {
