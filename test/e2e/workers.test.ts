@@ -67,7 +67,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** One request on a connection of its own: the next worker has it. Resolves with its status, 0 where it was cut. */
+/** One request on a connection of its own: any worker has it. Resolves with its status, 0 where it was cut. */
 function ask(url: string, fields: Readonly<Record<string, string>> = {}): Promise<number> {
   return new Promise((resolve) => {
     const asked = request(url, { agent: false, headers: { 'User-Agent': 'one device', ...fields } }, (answer) => {
@@ -282,27 +282,21 @@ t.test('the metrics of two workers are the series of one, and as promtool expect
   t.equal(said, '')
 })
 
-t.test(
-  'connections beyond server.max_connections are closed, and the primary has nothing to do with them',
-  async (t) => {
-    const proxy = await start(t, AMPLE, { server: ', max_connections: 4' })
-    const { port } = new URL(proxy.url)
-    let open = 0
-    for (let i = 0; i < 10; i++) {
-      const socket = connect(Number(port), '127.0.0.1')
-      t.teardown(() => socket.destroy())
-      socket.on('connect', () => open++)
-      socket.on('close', () => open--)
-      socket.on('error', () => {})
-      await once(socket, 'connect')
-    }
-    await eventually('four are left', () => open === 4)
-    const spent = () => Number(readFileSync(`/proc/${proxy.child.pid}/stat`, 'utf8').split(' ')[13])
-    const before = spent()
-    await delay(500)
-    t.ok(spent() - before < 25, 'no connection is offered over and over')
-  },
-)
+t.test('together workers hold no more than server.max_connections', async (t) => {
+  const proxy = await start(t, AMPLE, { server: ', max_connections: 4' })
+  const { port } = new URL(proxy.url)
+  let open = 0
+  for (let i = 0; i < 40; i++) {
+    const socket = connect(Number(port), '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    socket.on('connect', () => open++)
+    socket.on('close', () => open--)
+    socket.on('error', () => {})
+    await once(socket, 'connect')
+  }
+  await eventually('what is beyond is closed', () => open <= 4)
+  t.ok(open >= 2, `${open}`)
+})
 
 t.test('lines of all workers are whole under load, and say whose they are', async (t) => {
   const proxy = await start(t, AMPLE)
@@ -317,7 +311,7 @@ t.test('lines of all workers are whole under load, and say whose they are', asyn
     .filter(({ msg }) => msg === 'request')
     .map(({ worker }) => worker)
   const ofFirst = workers.filter((worker) => worker === 1).length
-  t.ok(ofFirst > 0.2 * answered && ofFirst < 0.8 * answered, `${ofFirst} of ${answered}: both have about as much`)
+  t.ok(ofFirst > 0 && ofFirst < answered, `${ofFirst} of ${answered}: both have some`)
 })
 
 t.test('a port that is taken is told as by one process, with exit code 1', async (t) => {
