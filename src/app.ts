@@ -6,13 +6,16 @@ import { type Clock, monotonicClock } from './clock.ts'
 import { SluiceError } from './errors.ts'
 import { createJwks } from './identity/jwks.ts'
 import { createMembership } from './identity/membership.ts'
-import { guardRoll } from './identity/roll.ts'
+import { guardRoll, type RollAnswer, type RollCall } from './identity/roll.ts'
 import { createLeases } from './limiter/leases.ts'
 import { createLimiter } from './limiter/limiter.ts'
 import { guardStore } from './limiter/outage.ts'
+import type { Debit, SharedStore } from './limiter/store.ts'
 import type { Logger } from './log.ts'
+import type { MetricsSnapshot } from './metrics/aggregate.ts'
 import { announceSeries, createMetrics, type Metrics } from './metrics/metrics.ts'
-import type { HostPort, Policy } from './policy/types.ts'
+import { IGNORED, keepStartOnly, startOnlyChanges } from './policy/start-only.ts'
+import type { HostPort, Policy, StorePolicy } from './policy/types.ts'
 import { createProxy } from './proxy/server.ts'
 import { createMemoryStore } from './stores/memory.ts'
 import { createRedisStore } from './stores/redis.ts'
@@ -27,12 +30,34 @@ export type AppOptions = {
   readonly random?: () => number
   /** Log lines that were not taken, so far. */
   readonly droppedLines?: () => number
+  /** Given where this is one process of several: the primary has the admin port, and tells of reloads. */
+  readonly crew?: CrewSide
+}
+
+/** What a worker has of the others. */
+export type CrewSide = {
+  readonly workers: number
+  /** Names all of them together in Via. */
+  readonly instance: string
+  /** The buckets that the primary keeps; null where each worker has the policy's own store. */
+  readonly store: SharedBackend | null
+}
+
+/** Buckets and a roll of members that are shared with other processes. */
+export type SharedBackend = SharedStore & {
+  members(call: RollCall): Promise<RollAnswer>
+  /** Told of micro-tokens spent of a lease, by who wants to know what a process holds. */
+  noteSpent?(lease: Debit, amount: number): void
+  /** Resolves when it is known whether the store is there. Never rejects. */
+  readonly opened: Promise<boolean>
 }
 
 export type App = {
-  /** Where the proxied port and the admin port listen, `http://host:port`. */
+  /** Where the proxied port and the admin port listen, `http://host:port`; a worker has no admin port. */
   readonly url: string
   readonly adminUrl: string
+  /** What all metrics say now. */
+  snapshot(): Promise<MetricsSnapshot>
   /** Puts a new policy in force; balances stay. Listeners, upstream, store and secrets keep what they started with. */
   reload(policy: Policy): void
   /** Notes that a reload failed: the policy in force stays. */
@@ -48,10 +73,10 @@ export type App = {
 
 /** The composition root: policy -> store -> limiter -> servers. Rejects with `listen_failed` when a port is taken. */
 export async function startApp(policy: Policy, options: AppOptions): Promise<App> {
-  const { log, clock = monotonicClock, random = Math.random, wallMs = Date.now } = options
+  const { log, clock = monotonicClock, random = Math.random, wallMs = Date.now, crew = null } = options
   const metrics = createMetrics({ version: options.version, node: process.version })
   const local = createMemoryStore({ maxBuckets: policy.store.maxBuckets, clock })
-  const shared = await openSharedStore(policy, { log, clock, random, metrics })
+  const shared = await openSharedStore(policy, crew?.store ?? null, { log, clock, random, metrics })
   const limiter = createLimiter({
     local,
     shared: shared?.leases ?? null,
@@ -64,38 +89,42 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     onAdmission: (result) => metrics.admissions.inc({ result }),
     roll: shared?.roll ?? null,
   })
-  const proxy = createProxy({ policy, limiter, membership, metrics, log, clock, random, wallMs, jwks })
+  const proxy = createProxy({ policy, limiter, membership, metrics, log, clock, random, wallMs, jwks, crew })
   let isReady = true
   const { droppedLines = () => 0 } = options
   let countedFolds = 0
   let countedDrops = 0
-  const admin = createAdminServer({
-    metrics,
-    isReady: () => isReady,
-    onScrape() {
-      metrics.buckets.set(local.size())
-      metrics.bucketFolds.inc(local.folds() - countedFolds)
-      countedFolds = local.folds()
-      metrics.droppedLines.inc(droppedLines() - countedDrops)
-      countedDrops = droppedLines()
-    },
-    isLoopback: isLoopback(policy.admin.host),
-  })
+  function refresh(): void {
+    metrics.buckets.set(local.size())
+    metrics.bucketFolds.inc(local.folds() - countedFolds)
+    countedFolds = local.folds()
+    metrics.droppedLines.inc(droppedLines() - countedDrops)
+    countedDrops = droppedLines()
+  }
+  const admin =
+    crew !== null
+      ? null
+      : createAdminServer({
+          metrics,
+          isReady: () => isReady,
+          onScrape: refresh,
+          isLoopback: isLoopback(policy.admin.host),
+        })
   let drain = policy.server
   let closing: Promise<void> | undefined
 
   function reload(read: Policy): void {
     void jwks.open(keyAddresses(read), 0)
     const ignored = startOnlyChanges(read, policy)
-    if (ignored.length > 0) log.warn({ keys: ignored }, 'these keys are read at the start only: restart to change them')
-    const next = { ...read, identity: { ...read.identity, secrets: policy.identity.secrets } }
+    if (ignored.length > 0) log.warn({ keys: ignored }, IGNORED)
+    const next = keepStartOnly(read, policy)
     proxy.use(next)
     membership.use(next.identity.admission)
     shared?.renew(next)
     drain = next.server
     showPolicy(metrics, next, proxy.routes())
     metrics.reloads.inc({ result: 'success' })
-    log.info({ policy: next.hash, limits: next.limits.length }, 'policy in force')
+    if (crew === null) log.info({ policy: next.hash, limits: next.limits.length }, 'policy in force')
   }
 
   async function end(): Promise<void> {
@@ -107,15 +136,12 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     jwks.close()
     await proxy.close()
     await Promise.all([shared?.close(), local.close()])
-    const adminClosed = once(admin, 'close')
-    admin.close()
-    admin.closeAllConnections()
-    await adminClosed
+    if (admin !== null) await closeAdmin(admin)
   }
 
   try {
     await listen(proxy.server, policy.listen, 'listen', log)
-    await listen(admin, policy.admin, 'admin', log)
+    if (admin !== null) await listen(admin, policy.admin, 'admin', log)
   } catch (cause) {
     proxy.server.close()
     jwks.close()
@@ -125,9 +151,14 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   }
   showPolicy(metrics, policy, proxy.routes())
   metrics.reloads.inc({ result: 'success' })
+  metrics.workers.set(1)
   return {
     url: urlOf(proxy.server),
-    adminUrl: urlOf(admin),
+    adminUrl: admin === null ? '' : urlOf(admin),
+    snapshot() {
+      refresh()
+      return metrics.registry.getMetricsAsJSON()
+    },
     reload,
     refuseReload() {
       metrics.reloadSuccessful.set(0)
@@ -141,26 +172,6 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   }
 }
 
-/**
- * The keys, as the policy file writes them, that differ from those the process started with and that a reload leaves as they
- * were. The secret is one: it names the buckets, and another would hand every client a full one.
- */
-function startOnlyChanges(next: Policy, first: Policy): string[] {
-  const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
-  const drain = { drainDelay: 0, drainTimeout: 0 }
-  const areBothRandom = next.identity.secretIsRandom && first.identity.secretIsRandom
-  const same: Record<string, boolean> = {
-    listen: isSame(next.listen, first.listen),
-    admin: isSame(next.admin, first.admin),
-    upstream: isSame(next.upstream, first.upstream),
-    server: isSame({ ...next.server, ...drain }, { ...first.server, ...drain }),
-    store: isSame(next.store, first.store),
-    'identity.secret': areBothRandom || isSame(next.identity.secrets, first.identity.secrets),
-    'log.level': next.log.level === first.log.level,
-  }
-  return Object.keys(same).filter((key) => !same[key])
-}
-
 type StoreContext = {
   readonly log: Logger
   readonly clock: Clock
@@ -168,13 +179,23 @@ type StoreContext = {
   readonly metrics: Metrics
 }
 
-/** Opens the store that several instances share, behind its guard; null where the policy keeps buckets in process. */
-async function openSharedStore(policy: Policy, { log, clock, random, metrics }: StoreContext) {
+/** Milliseconds that a worker waits for its primary: late, it is busy or stopped; dead, it ends its workers. */
+const PRIMARY_TIMEOUT = 1000
+
+/**
+ * Opens the store that several instances share, or takes that of the primary, and puts it behind its guard; null where
+ * the policy keeps buckets in process, and there is one.
+ */
+async function openSharedStore(
+  policy: Policy,
+  primary: SharedBackend | null,
+  { log, clock, random, metrics }: StoreContext,
+) {
   metrics.storeUp.set(1)
   metrics.storeBreaker.set(0)
-  if (policy.store.kind === 'memory') return null
-  const { servers, password, tls, keyPrefix, timeout, onError } = policy.store
-  const store = createRedisStore({ servers, password, tls, keyPrefix, timeout, connectTimeout: 1000 })
+  const store = primary ?? openRedis(policy.store)
+  if (store === null) return null
+  const timeout = policy.store.kind === 'redis' ? policy.store.timeout : PRIMARY_TIMEOUT
   const guarded = guardStore(store, {
     isAway: !(await store.opened),
     timeout,
@@ -189,7 +210,11 @@ async function openSharedStore(policy: Policy, { log, clock, random, metrics }: 
         metrics.storeUp.set(state === 'closed' ? 1 : 0)
         metrics.storeBreaker.set(state === 'closed' ? 0 : 1)
         if (state === 'closed') log.info('the store answers again')
-        else log.error({ cause: String(cause), on_error: onError }, 'the store is away: limits go on without it')
+        else
+          log.error(
+            { cause: String(cause), on_error: policy.store.kind === 'redis' ? policy.store.onError : 'local' },
+            'the store is away: limits go on without it',
+          )
       },
     },
   })
@@ -201,6 +226,7 @@ async function openSharedStore(policy: Policy, { log, clock, random, metrics }: 
     timeout,
     isExact: (bucketName) => exact.has(bucketName.split('+')[0]!),
     onTokens: (result, tokens) => metrics.leasedTokens.inc({ result }, tokens),
+    onSpent: store.noteSpent,
   })
   return {
     leases,
@@ -219,6 +245,12 @@ async function openSharedStore(policy: Policy, { log, clock, random, metrics }: 
   }
 }
 
+function openRedis(store: StorePolicy): SharedBackend | null {
+  if (store.kind === 'memory') return null
+  const { servers, password, tls, keyPrefix, timeout } = store
+  return createRedisStore({ servers, password, tls, keyPrefix, timeout, connectTimeout: 1000 })
+}
+
 /** Where the keys of issuers are fetched from. */
 function keyAddresses({ identity }: Policy): string[] {
   return identity.jwt.flatMap(({ keys }) => ('url' in keys ? [keys.url] : []))
@@ -229,7 +261,8 @@ function exactNames(policy: Policy): ReadonlySet<string> {
   return new Set(policy.limits.filter(({ lease }) => lease === 'off').map(({ name }) => name))
 }
 
-function showPolicy(metrics: Metrics, policy: Policy, routes: readonly string[]): void {
+/** Shows a policy that is in force. */
+export function showPolicy(metrics: Metrics, policy: Policy, routes: readonly string[]): void {
   announceSeries(
     metrics,
     routes,
@@ -245,7 +278,8 @@ function showPolicy(metrics: Metrics, policy: Policy, routes: readonly string[])
   metrics.reloadTime.setToCurrentTime()
 }
 
-function listen(server: Server, { host, port }: HostPort, key: string, log: Logger): Promise<void> {
+/** Rejects with `listen_failed` when the address cannot be had. */
+export function listen(server: Server, { host, port }: HostPort, key: string, log: Logger): Promise<void> {
   return new Promise((resolve, reject) => {
     function refuse(cause: NodeJS.ErrnoException): void {
       const why = cause.code === 'EADDRINUSE' ? `it is taken; set ${key} to a free one` : cause.message
@@ -260,11 +294,18 @@ function listen(server: Server, { host, port }: HostPort, key: string, log: Logg
   })
 }
 
-function urlOf(server: Server): string {
+export function urlOf(server: Server): string {
   const { address, port } = server.address() as AddressInfo
   return `http://${isIPv6(address) ? `[${address}]` : address}:${port}`
 }
 
-function isLoopback(host: string): boolean {
+export async function closeAdmin(admin: Server): Promise<void> {
+  const closed = once(admin, 'close')
+  admin.close()
+  admin.closeAllConnections()
+  await closed
+}
+
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }

@@ -4,6 +4,7 @@ import { isatty } from 'node:tty'
 
 /** Where log lines go. */
 export type LineSink = {
+  /** Takes a line, or several whole ones, each with its line break. */
   write(line: string): void
   /** Hands over what has gathered since the last turn of the event loop. */
   flush(): void
@@ -31,7 +32,10 @@ export function createLineSink(out: Writable & { readonly fd?: number }): LineSi
   out.on('error', () => {})
 
   function write(line: string): void {
-    if (waiting + out.writableLength > MAX_WAITING) return void dropped++
+    if (waiting + out.writableLength > MAX_WAITING) {
+      dropped += linesIn(line)
+      return
+    }
     waiting += line.length
     lines.push(line)
     if (isScheduled) return
@@ -42,13 +46,12 @@ export function createLineSink(out: Writable & { readonly fd?: number }): LineSi
   function flush(): void {
     isScheduled = false
     if (lines.length === 0) return
-    const { length } = lines
     const text = lines.join('')
     lines = []
     waiting = 0
     if (file !== null) return writeFile(file, text)
     out.write(text, (cause) => {
-      if (cause) dropped += length
+      if (cause) dropped += linesIn(text)
     })
   }
 
@@ -61,7 +64,7 @@ export function createLineSink(out: Writable & { readonly fd?: number }): LineSi
         isTorn = rest.length > 0
       }
     } catch {
-      dropped += rest.toString().trimStart().split('\n').length - 1
+      dropped += linesIn(rest.toString().trimStart())
     }
   }
 
@@ -73,6 +76,10 @@ export function createLineSink(out: Writable & { readonly fd?: number }): LineSi
   }
 
   return { write, flush, end, dropped: () => dropped }
+}
+
+function linesIn(text: string): number {
+  return text.split('\n').length - 1
 }
 
 /** A file, or a device such as /dev/null that is written like one; pipes, sockets and terminals are streams. */

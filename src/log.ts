@@ -14,8 +14,15 @@ export function standardOutput(): LineSink {
   return output
 }
 
-/** Creates the logger: JSON lines with ISO times to standard output, or to `destination` in tests. */
-export function createLog(options: { readonly level: string; readonly destination?: DestinationStream }): Logger {
-  const { level, destination = standardOutput() } = options
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+/** Creates the logger: JSON lines with ISO times to standard output, or to `destination` in tests; `worker` is said in each. */
+export function createLog(options: {
+  readonly level: string
+  readonly destination?: DestinationStream
+  readonly worker?: number
+}): Logger {
+  const { level, destination = standardOutput(), worker } = options
+  return pino(
+    { level, base: worker === undefined ? null : { worker }, timestamp: pino.stdTimeFunctions.isoTime },
+    destination,
+  )
 }

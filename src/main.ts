@@ -34,6 +34,8 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   if (first === 'hash-key')
     return (await import('./commands/hash-key.ts')).hashKey(rest, { ...io, input: process.stdin })
   if (first === 'serve') return runServe(rest)
+  // What the primary of several workers starts.
+  if (first === 'worker' && process.send !== undefined) return runWorker()
   if (first === undefined || first.startsWith('-')) return runServe(argv)
   throw new SluiceError('usage', `'${first}' is not a command; write serve, check, schema, hash-key or version`)
 }
@@ -48,6 +50,19 @@ async function runServe(args: readonly string[]): Promise<ExitCode> {
     onUncaught: (listener) => process.on('uncaughtException', listener),
     exit: (code) => process.exit(code),
   })
+}
+
+async function runWorker(): Promise<ExitCode> {
+  // Those of a terminal, or of who stops a group of processes, come to all of them: what is to happen the primary says.
+  catchSignals()(() => {})
+  const { work } = await import('./workers/worker.ts')
+  await work({
+    version: readVersion(),
+    port: process,
+    onUncaught: (listener) => process.on('uncaughtException', listener),
+    exit: (code) => process.exit(code),
+  })
+  return 0
 }
 
 type Signal = 'SIGTERM' | 'SIGINT' | 'SIGHUP'

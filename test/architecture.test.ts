@@ -48,6 +48,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['limiter/', 'stores/', 'metrics/'],
   ['proxy/', 'admin/'],
   ['app.ts'],
+  ['workers/'],
   ['commands/'],
   ['main.ts', 'start.ts'],
 ]
@@ -121,9 +122,22 @@ t.test('limiter knows stores by its own interface, which is all that stores know
 
 t.test('only the composition root picks a store', async (t) => {
   t.same(
-    violations((from, to) => to.startsWith('stores/') && !from.startsWith('stores/') && from !== 'app.ts'),
+    violations((from, to) => {
+      const isRoot = from === 'app.ts' || from === 'workers/lending.ts'
+      return to.startsWith('stores/') && !from.startsWith('stores/') && !isRoot
+    }),
     [],
   )
+})
+
+t.test('what several workers need is loaded when they are wanted', async (t) => {
+  const isOutside = (file: string) => !file.startsWith('workers/')
+  const loaders = files.filter((file) => isOutside(file) && / from '[^']*\/workers\//.test(sources.get(file)!.code))
+  t.same(loaders, [])
+  t.same(violations((from, to) => isOutside(from) && to.startsWith('workers/')).sort(), [
+    'commands/serve.ts -> workers/primary.ts',
+    'main.ts -> workers/worker.ts',
+  ])
 })
 
 t.test('the demo stands for itself: it takes errors and log, and only npm start takes it', async (t) => {

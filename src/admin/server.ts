@@ -4,7 +4,7 @@ import { PROBLEM_TYPE, problemBody } from '../http/problem.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 
 export type AdminOptions = {
-  readonly metrics: Metrics
+  readonly metrics: { readonly registry: Pick<Metrics['registry'], 'metrics' | 'contentType'> }
   /** Whether new requests are welcome: false while draining. */
   readonly isReady: () => boolean
   /** Refreshes the gauges that are read, not counted, before they are shown. */

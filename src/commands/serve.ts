@@ -1,10 +1,13 @@
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { type App, startApp } from '../app.ts'
 import { SluiceError } from '../errors.ts'
+import type { LineSink } from '../line-sink.ts'
 import { createLog, type Logger, standardOutput } from '../log.ts'
 import { defaultPolicy, type ParseResult } from '../policy/parse.ts'
 import { formatProblem, type Problem } from '../policy/problem.ts'
 import { createPolicySource, type PolicySource } from '../policy/source.ts'
+import type { Policy } from '../policy/types.ts'
 import { type Watch, watchFiles } from '../policy/watch.ts'
 import type { CommandIo, ExitCode } from './command.ts'
 
@@ -37,7 +40,7 @@ export async function serve(args: readonly string[], io: ServeIo): Promise<ExitC
   warn(log, warnings)
   let app: App
   try {
-    app = await startApp(policy, { log, version: io.version, droppedLines: output.dropped })
+    app = await start(policy, output, log, io)
   } catch (cause) {
     if (!(cause instanceof SluiceError)) throw cause
     io.err(`sluice: ${cause.message}\n`)
@@ -54,6 +57,15 @@ export async function serve(args: readonly string[], io: ServeIo): Promise<ExitC
   await output.end(LAST_LINES_PATIENCE)
   // Not left to the event loop: a standard output that nobody reads would keep it going.
   return io.exit(0)
+}
+
+/** One process, or several; what the several need is loaded when they are wanted. */
+async function start(policy: Policy, output: LineSink, log: Logger, { version }: ServeIo): Promise<App> {
+  const options = { log, version, droppedLines: output.dropped }
+  const workers = policy.server.workers === 'auto' ? availableParallelism() : policy.server.workers
+  if (workers === 1) return startApp(policy, options)
+  const { startPrimary } = await import('../workers/primary.ts')
+  return startPrimary(policy, { ...options, workers, write: output.write })
 }
 
 /** Resolves when a signal to end has come and all is drained. */

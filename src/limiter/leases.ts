@@ -16,6 +16,8 @@ export type LeasesOptions = {
   readonly isExact: (bucketName: string) => boolean
   /** Counts tokens. */
   readonly onTokens: (result: LeaseResult, tokens: number) => void
+  /** Told of micro-tokens spent of the lease that a debit brought; below 0 where they were taken back. */
+  readonly onSpent?: ((lease: Debit, amount: number) => void) | undefined
 }
 
 export type Leases = {
@@ -75,7 +77,7 @@ type Verdict = 'spend' | 'refuse' | 'ask'
  * to refuse. What is leased is paid for, so over any T seconds no more than burst + rate * (T + life) pass, whatever the
  * number of instances. A bucket asked for seldom is charged in the store, one token a call.
  */
-export function createLeases({ guard, giveBack, clock, timeout, isExact, onTokens }: LeasesOptions): Leases {
+export function createLeases({ guard, giveBack, clock, timeout, isExact, onTokens, onSpent }: LeasesOptions): Leases {
   const exact = new Map<string, boolean>()
   // Two generations: what nobody asks for during one is forgotten with the next.
   let young = new Map<string, Map<string, Known>>()
@@ -149,6 +151,7 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
   function spend(known: Known, cost: number, nowUs: number): void {
     known.tokens -= cost
     known.spentUs = nowUs
+    onSpent?.(known.debit, cost)
   }
 
   /** Decides all of it here; undefined where the store must be asked. */
@@ -244,8 +247,10 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
         if (!isLocal[i]) continue
         const { cost } = debits[i]!
         // Unless the lease has ended meanwhile: then these are lost.
-        if (held.has(known) && known.sentUs === lives[i]) known.tokens += cost
-        else onTokens('expired', cost / TOKEN)
+        if (held.has(known) && known.sentUs === lives[i]) {
+          known.tokens += cost
+          onSpent?.(known.debit, -cost)
+        } else onTokens('expired', cost / TOKEN)
       }
     }
     if (charging === null) {

@@ -91,6 +91,8 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     reloads: counter('sluice_config_reloads_total', 'Loads of the policy.', ['result']),
     droppedLines: counter('sluice_log_lines_dropped_total', 'Log lines that standard output did not take.'),
     uncaught: counter('sluice_uncaught_errors_total', 'Errors that nobody caught; the process goes on.'),
+    workers: gauge('sluice_workers', 'Processes that take requests.'),
+    workerDeaths: counter('sluice_worker_deaths_total', 'Workers that ended unasked and were replaced.'),
     buildInfo: gauge('sluice_build_info', 'Version of Sluice and of Node, as labels; always 1.', ['version', 'node']),
   }
   metrics.buildInfo.set({ version: build.version, node: build.node }, 1)

@@ -61,6 +61,14 @@ export function whole(atLeast: number, atMost: number) {
   return z.int({ error }).min(atLeast, { error }).max(atMost, { error })
 }
 
+/** A whole number, bounds included, or a word instead. */
+export function wholeOr<const Word extends string>(atLeast: number, atMost: number, word: Word) {
+  const write = `a whole number from ${grouped(atLeast)} to ${grouped(atMost)}, or ${word}`
+  const error = ({ input }: { readonly input?: unknown }) =>
+    isAbsent(input) ? missing(input, write) : `${show(input)} is neither in range and whole nor ${word}; write ${write}`
+  return z.union([z.int({ error }).min(atLeast, { error }).max(atMost, { error }), z.literal(word)], { error })
+}
+
 /** One of a few words. */
 export function choice<const Words extends readonly [string, ...string[]]>(words: Words) {
   const write = either(words)
@@ -87,19 +95,6 @@ export function oneOrMany<T extends z.ZodType>(schema: T) {
 /** A list of at least one: an empty one would mean everything to one reader and nothing to another. */
 export function list<T extends z.ZodType>(schema: T) {
   return z.array(schema).min(1, { error: 'is an empty list; leave the key out or write at least one entry' })
-}
-
-const notBuilt = new WeakSet<z.ZodType>()
-
-/** Marks a part of the format whose behaviour is not built: it accepts its default and nothing else. Mark it last. */
-export function unbuilt<T extends z.ZodType>(schema: T): T {
-  notBuilt.add(schema)
-  return schema
-}
-
-/** Whether `unbuilt` marked the schema. */
-export function isUnbuilt(schema: z.ZodType): boolean {
-  return notBuilt.has(schema)
 }
 
 /** `wouldDo` says whether a text is fine; a number or a boolean that YAML made of such a text only lacks quotes. */

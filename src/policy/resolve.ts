@@ -75,6 +75,7 @@ function resolveServer(server: PolicyFile['server']): ServerPolicy {
     maxConnections: server.max_connections,
     drainDelay: server.drain_delay,
     drainTimeout: server.drain_timeout,
+    workers: server.workers,
   }
 }
 

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { readHostPort } from './address.ts'
-import { choice, duration, flag, optional, percentage, size, text, unbuilt, whole } from './field.ts'
+import { choice, duration, flag, optional, percentage, size, text, whole, wholeOr } from './field.ts'
 import { adminToken, fileName } from './schema-common.ts'
 import { identity } from './schema-identity.ts'
 import { deny, exempt, limits } from './schema-limits.ts'
@@ -28,12 +28,9 @@ const server = z
       .prefault('0s')
       .describe('How long to go on accepting after SIGTERM; 5s in Kubernetes, where endpoints take a while to leave.'),
     drain_timeout: duration(0).prefault('25s').describe('How long what is in flight may take to finish.'),
-    workers: unbuilt(
-      z
-        .union([whole(1, 1024), choice(['auto'])])
-        .prefault(1)
-        .describe('Processes: a number, or auto for one per core. Only 1 is supported yet.'),
-    ),
+    workers: wholeOr(1, 1024, 'auto')
+      .prefault(1)
+      .describe('Processes that share the ports and the limits: a number, or auto for one per core.'),
   })
   .prefault({})
   .describe('The proxied port.')

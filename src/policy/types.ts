@@ -63,6 +63,8 @@ export type ServerPolicy = {
   readonly maxConnections: number
   readonly drainDelay: number
   readonly drainTimeout: number
+  /** Processes; `auto` is one per core. */
+  readonly workers: number | 'auto'
 }
 
 export type StorePolicy = MemoryStorePolicy | RedisStorePolicy

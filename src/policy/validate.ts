@@ -1,7 +1,5 @@
-import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import { isMap } from './data.ts'
-import { isUnbuilt } from './field.ts'
 import type { Path } from './path.ts'
 import { flow, show } from './show.ts'
 
@@ -41,7 +39,6 @@ export function validate(
 
   function read(schema: z.ZodType, value: unknown, path: Path): unknown {
     if (value === BROKEN || issues.length > MAX_ISSUES) return undefined
-    if (isUnbuilt(schema)) return readUnbuilt(schema, value, path)
     const inner = unwrapped(schema, value)
     if (inner !== undefined) return inner.schema === null ? null : read(inner.schema, inner.value, path)
     if (schema instanceof z.ZodObject) return readObject(schema, value, path)
@@ -104,22 +101,12 @@ export function validate(
     return second.success ? second.data : report(path, value, first.error.issues[0]!.message)
   }
 
-  function readUnbuilt(schema: z.ZodType, value: unknown, path: Path): unknown {
-    const fallback = schema.safeParse(undefined)
-    if (value === undefined) return isAbsent(fallback.data) ? null : fallback.data
-    const given = schema.safeParse(value)
-    if (given.success && isDeepStrictEqual(given.data, fallback.data)) return given.data
-    const written = schema instanceof z.ZodPrefault ? ` or write ${flow(schema.def.defaultValue)}` : ''
-    const what = typeof value === 'object' ? '' : `${show(value)} `
-    return report(path, value, `${what}is not supported yet; leave it out${written}`)
-  }
-
   function report(path: Path, value: unknown, message: string): undefined {
     note({ path, message, at: value === undefined ? 'missing' : 'value' })
   }
 }
 
-/** The schema below a default, an optional, a nullable or a union, with the value to read by it; null where it is null. */
+/** The schema below a default, an optional, a nullable or a union with a list, with the value to read by it; null where it is null. */
 function unwrapped(schema: z.ZodType, value: unknown): { schema: z.ZodType | null; value: unknown } | undefined {
   if (schema instanceof z.ZodPrefault) {
     return { schema: schema.unwrap() as z.ZodType, value: value === undefined ? schema.def.defaultValue : value }
@@ -130,6 +117,7 @@ function unwrapped(schema: z.ZodType, value: unknown): { schema: z.ZodType | nul
   if (schema instanceof z.ZodNullable) return { schema: value === null ? null : (schema.unwrap() as z.ZodType), value }
   if (schema instanceof z.ZodUnion) {
     const options = schema.options as readonly z.ZodType[]
+    if (!options.some((option) => option instanceof z.ZodArray)) return undefined
     const fitting = options.find((option) => option instanceof z.ZodArray === Array.isArray(value))
     return { schema: fitting ?? options[0]!, value }
   }

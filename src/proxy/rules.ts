@@ -27,6 +27,8 @@ const MAX_ROUTES = 100
 export type RulesOptions = IdentifyOptions & {
   /** Milliseconds since the epoch. */
   readonly wallMs: () => number
+  /** The processes of this instance; one where left out. */
+  readonly workers?: number
 }
 
 /** What of a policy's rules is worth keeping: it remembers clients, and is costly to make. */
@@ -42,7 +44,7 @@ type Kept = {
  */
 export function compileRules(policy: Policy, options: RulesOptions, before: Kept | null = null) {
   const expectedInstances = policy.store.kind === 'redis' ? policy.store.expectedInstances : 1
-  const plans = policy.limits.map((limit) => planLimit(limit, expectedInstances))
+  const plans = policy.limits.map((limit) => planLimit(limit, expectedInstances * (options.workers ?? 1)))
   const deny = compileEntries(policy.deny, 'folded', options.wallMs)
   const exempt = compileEntries(policy.exempt, 'strict', options.wallMs)
   const matchLimits = compileMatch(plans, 'folded')
@@ -79,8 +81,7 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
     policy,
     plans,
     rule,
-    /** Every value that the route label can take. */
-    routes: [...routes, 'default', 'other'],
+    routes: routesOf(policy),
     clientAddress: kept?.clientAddress ?? compileClientAddress(trustedProxies, clientAddress),
     identify,
     limitKeys: compileLimitKeys(policy.limits, {
@@ -95,6 +96,11 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
     /** Fields that a client may send once only, so that what is keyed is what is forwarded. */
     singleFields: singleFieldsOf(policy),
   }
+}
+
+/** Every value that the route label can take under a policy. */
+export function routesOf(policy: Policy): readonly string[] {
+  return [...routeNames(policy), 'default', 'other']
 }
 
 /** The fields (lower case), besides the standard ones, in which a trusted peer alone may speak of the client. */

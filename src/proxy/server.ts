@@ -57,6 +57,8 @@ export type ProxyOptions = {
   readonly wallMs: () => number
   /** The keys of the issuers of tokens. */
   readonly jwks: Jwks
+  /** Where it is one of several processes: how many there are, and the name they bear in Via. */
+  readonly crew: { readonly workers: number; readonly instance: string } | null
 }
 
 export type Proxy = {
@@ -120,7 +122,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const upgrader = createUpgrader(upstream)
   const ownHost = upstreamHost(upstream.url)
   // One name an instance: a request that bears it has been here before (RFC 9110 section 7.6.3).
-  const via = `sluice-${randomBytes(4).toString('hex')}`
+  const via = `sluice-${options.crew?.instance ?? randomBytes(4).toString('hex')}`
   const connections = new Set<Socket>()
   const pipelined = new WeakMap<Socket, Set<ServerResponse>>()
   const ending = new WeakSet<Socket>()
@@ -131,6 +133,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const compiling = {
     wallMs,
     jwks: options.jwks,
+    workers: options.crew?.workers ?? 1,
     onTokenProblem: (reason: TokenProblem) => metrics.badTokens.inc({ reason }),
     onMarkProblem: (reason: MarkProblem) => metrics.badMarks.inc({ reason }),
   }

@@ -36,6 +36,7 @@ t.test('no file at all limits each device to 600 a minute and a burst of 120', a
         maxConnections: 20_000,
         drainDelay: 0,
         drainTimeout: 25_000,
+        workers: 1,
       },
       store: { kind: 'memory', maxBuckets: 1_000_000 },
       identity: {
@@ -129,6 +130,7 @@ t.test('everything that can be written is read, in its units', async (t) => {
       maxConnections: 20_000,
       drainDelay: 5000,
       drainTimeout: 0,
+      workers: 'auto',
     },
     store: {
       kind: 'redis',
