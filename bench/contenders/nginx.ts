@@ -1,0 +1,79 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { freePort } from '../../test/fixtures/redis-server.ts'
+import { type Server, startServer } from '../load/process.ts'
+import type { Contender } from './contender.ts'
+
+const UPSTREAM = 'bench/peers/nginx-upstream.conf'
+
+/** The body of every good answer: 150 bytes. */
+export const BODY = JSON.stringify({ items: 'x'.repeat(138) })
+
+/** The upstream of all contenders, on the core of the load. */
+export async function startUpstream(folder: string): Promise<Server> {
+  return startNginx(UPSTREAM, folder, { BODY }, false)
+}
+
+/** nginx before the upstream: alone, and with each way it has to limit. */
+export const NGINX: readonly Contender[] = [
+  {
+    name: 'nginx',
+    title: 'nginx, pass-through',
+    needs: {},
+    limits: null,
+    clients: 'known',
+    start: (around) => startNginx('bench/peers/nginx-pass.conf', around.folder, { UPSTREAM: around.upstreamPort }),
+  },
+  {
+    name: 'nginx-limit-req',
+    title: 'nginx limit_req',
+    needs: {},
+    limits: { refusal: 429, field: null },
+    clients: 'known',
+    start: (around, { tokens, isRefusing }) =>
+      startNginx('bench/peers/nginx-limit-req.conf', around.folder, {
+        UPSTREAM: around.upstreamPort,
+        // nginx counts the first request apart from the burst.
+        RATE: isRefusing ? '1r/m' : `${tokens}r/s`,
+        BURST: tokens - 1,
+      }),
+  },
+  lua('nginx-lua-redis', 'nginx + Lua + Redis', 'known'),
+  lua('nginx-lua-redis-hot', 'nginx + Lua + Redis, 10 keys', 'hot'),
+]
+
+function lua(name: string, title: string, clients: 'known' | 'hot'): Contender {
+  return {
+    name,
+    title,
+    needs: { redis: true },
+    limits: { refusal: 429, field: 'ratelimit' },
+    clients,
+    start: (around, { tokens, isRefusing }) =>
+      startNginx('bench/peers/nginx-lua-redis.conf', around.folder, {
+        UPSTREAM: around.upstreamPort,
+        REDIS: around.redis!.port,
+        LUA: resolve('bench/peers'),
+        PREFIX: name,
+        BURST: tokens,
+        RATE: isRefusing ? tokens / 3600 : tokens,
+      }),
+  }
+}
+
+/** Starts nginx with one worker from a configuration in which each `@NAME@` is filled in. */
+async function startNginx(
+  template: string,
+  folder: string,
+  values: Readonly<Record<string, string | number>>,
+  isUnderTest = true,
+): Promise<Server> {
+  const port = await freePort()
+  const prefix = join(folder, `nginx-${port}`)
+  mkdirSync(prefix, { recursive: true })
+  const all: Record<string, string | number> = { ...values, PORT: port }
+  const conf = readFileSync(template, 'utf8').replace(/@([A-Z]+)@/g, (_, name: string) => String(all[name]))
+  const file = join(prefix, 'nginx.conf')
+  writeFileSync(file, conf)
+  return startServer(['nginx', '-p', prefix, '-c', file, '-e', 'stderr'], { port, isUnderTest })
+}

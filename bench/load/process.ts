@@ -1,0 +1,82 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { availableParallelism } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
+
+export type Server = { readonly pid: number; readonly port: number; stop(): Promise<void> }
+
+/** Where the process under test runs; what loads it, and what stands behind it, runs on the other core. */
+const CORE_UNDER_TEST = '1'
+const CORE_OF_THE_LOAD = '0'
+const PATIENCE = 20_000
+
+/** With one core there is nothing to keep apart. */
+export const IS_PINNED = availableParallelism() > 1
+
+/** Moves this process, and with it all that it starts and does not pin elsewhere, to the core of the load. */
+export async function pinToLoadCore(): Promise<void> {
+  if (!IS_PINNED) return
+  await once(spawn('taskset', ['-acp', CORE_OF_THE_LOAD, String(process.pid)], { stdio: 'ignore' }), 'close')
+}
+
+/**
+ * Starts a server and resolves when its port takes connections; rejects with what it wrote when it ends before. What it writes
+ * later is read and dropped, as a container's runtime would read it.
+ */
+export async function startServer(
+  command: readonly [string, ...string[]],
+  options: { readonly port: number; readonly isUnderTest: boolean; readonly env?: Readonly<Record<string, string>> },
+): Promise<Server> {
+  const { port, isUnderTest, env = {} } = options
+  // taskset becomes the command: the process that is measured is the command's own.
+  const [program, ...args] = isUnderTest && IS_PINNED ? ['taskset', '-c', CORE_UNDER_TEST, ...command] : command
+  const child = spawn(program, args, {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let written = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      if (written.length < 4000) written += chunk.toString()
+    })
+  }
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  const end = performance.now() + PATIENCE
+  while (!(await takesConnections(port))) {
+    if (hasEnded(child) || performance.now() > end) {
+      kill()
+      throw new Error(`${command.join(' ')} does not listen on ${port}:\n${written}`)
+    }
+    await delay(20)
+  }
+  return {
+    pid: child.pid!,
+    port,
+    async stop() {
+      process.off('exit', kill)
+      if (hasEnded(child)) return
+      const ended = once(child, 'exit')
+      child.kill('SIGTERM')
+      const late = setTimeout(() => child.kill('SIGKILL'), 3000)
+      await ended
+      clearTimeout(late)
+    },
+  }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
+}
+
+function takesConnections(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.on('error', () => resolve(false))
+  })
+}
