@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startRedis } from '../test/fixtures/redis-server.ts'
 import { AMPLE } from './contenders/contender.ts'
+import { HAPROXY } from './contenders/haproxy.ts'
 import { NGINX, startUpstream } from './contenders/nginx.ts'
 import { NODE } from './contenders/node.ts'
 import { SLUICE } from './contenders/sluice.ts'
@@ -11,7 +12,7 @@ import { pinToLoadCore } from './load/process.ts'
 import { optionsOf } from './options.ts'
 import { measureRequests } from './requests.ts'
 
-const CONTENDERS = [...SLUICE, ...NGINX, ...NODE]
+const CONTENDERS = [...SLUICE, ...NGINX, HAPROXY, ...NODE]
 
 async function main(): Promise<void> {
   const options = optionsOf(

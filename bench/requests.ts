@@ -21,7 +21,9 @@ export type Throughput = {
 type Round = { readonly perCpuSecond: number; readonly perSecond: number; readonly redisUs: number }
 
 const CONNECTIONS = 64
-const WARM_UP = 1
+/** How many requests it takes until what is compiled on the way is compiled, and how many seconds that may take. */
+const FIRST_REQUESTS = 100_000
+const FIRST_SECONDS = 10
 
 /** How many requests does each contender serve for a CPU second of its own? All are running; they are loaded in turn, round by round. */
 export async function measureRequests(
@@ -41,8 +43,7 @@ export async function measureRequests(
       for (const entry of entries) {
         const { contender, server } = entry
         const clients = clientsFile(contender.clients)
-        // The first round has code to compile.
-        await runWrk(server.port, { clients, connections: CONNECTIONS, seconds: nth === 1 ? 2 * WARM_UP : WARM_UP })
+        await warmUp(server, clients, nth === 1 ? FIRST_REQUESTS : 1)
         const cpuBefore = cpuSeconds(server.pid)
         const redisBefore = around.redis === null ? 0 : cpuSeconds(around.redis.pid)
         const result = await runWrk(server.port, { clients, connections: CONNECTIONS, seconds })
@@ -69,4 +70,11 @@ export async function measureRequests(
     redisUs: contender.needs.redis ? spreadOf(rounds.map((round) => round.redisUs)) : null,
     errors,
   }))
+}
+
+async function warmUp({ port }: Server, clients: string, least: number): Promise<void> {
+  let requests = 0
+  for (let second = 1; requests < least && second <= FIRST_SECONDS; second++) {
+    requests += (await runWrk(port, { clients, connections: CONNECTIONS, seconds: 1 })).requests
+  }
 }

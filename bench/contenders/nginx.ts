@@ -1,10 +1,10 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { freePort } from '../../test/fixtures/redis-server.ts'
+import { writeConfiguration } from '../load/configure.ts'
 import { type Server, startServer } from '../load/process.ts'
 import type { Contender } from './contender.ts'
 
-const UPSTREAM = 'bench/peers/nginx-upstream.conf'
+const UPSTREAM = 'nginx-upstream.conf'
 
 /** The body of every good answer: 150 bytes. */
 export const BODY = JSON.stringify({ items: 'x'.repeat(138) })
@@ -22,7 +22,7 @@ export const NGINX: readonly Contender[] = [
     needs: {},
     limits: null,
     clients: 'known',
-    start: (around) => startNginx('bench/peers/nginx-pass.conf', around.folder, { UPSTREAM: around.upstreamPort }),
+    start: (around) => startNginx('nginx-pass.conf', around.folder, { UPSTREAM: around.upstreamPort }),
   },
   {
     name: 'nginx-limit-req',
@@ -31,7 +31,7 @@ export const NGINX: readonly Contender[] = [
     limits: { refusal: 429, field: null },
     clients: 'known',
     start: (around, { tokens, isRefusing }) =>
-      startNginx('bench/peers/nginx-limit-req.conf', around.folder, {
+      startNginx('nginx-limit-req.conf', around.folder, {
         UPSTREAM: around.upstreamPort,
         // nginx counts the first request apart from the burst.
         RATE: isRefusing ? '1r/m' : `${tokens}r/s`,
@@ -50,7 +50,7 @@ function lua(name: string, title: string, clients: 'known' | 'hot'): Contender {
     limits: { refusal: 429, field: 'ratelimit' },
     clients,
     start: (around, { tokens, isRefusing }) =>
-      startNginx('bench/peers/nginx-lua-redis.conf', around.folder, {
+      startNginx('nginx-lua-redis.conf', around.folder, {
         UPSTREAM: around.upstreamPort,
         REDIS: around.redis!.port,
         LUA: resolve('bench/peers'),
@@ -61,7 +61,7 @@ function lua(name: string, title: string, clients: 'known' | 'hot'): Contender {
   }
 }
 
-/** Starts nginx with one worker from a configuration in which each `@NAME@` is filled in. */
+/** Starts nginx with one worker. */
 async function startNginx(
   template: string,
   folder: string,
@@ -69,11 +69,6 @@ async function startNginx(
   isUnderTest = true,
 ): Promise<Server> {
   const port = await freePort()
-  const prefix = join(folder, `nginx-${port}`)
-  mkdirSync(prefix, { recursive: true })
-  const all: Record<string, string | number> = { ...values, PORT: port }
-  const conf = readFileSync(template, 'utf8').replace(/@([A-Z]+)@/g, (_, name: string) => String(all[name]))
-  const file = join(prefix, 'nginx.conf')
-  writeFileSync(file, conf)
+  const { prefix, file } = writeConfiguration(template, folder, { ...values, PORT: port })
   return startServer(['nginx', '-p', prefix, '-c', file, '-e', 'stderr'], { port, isUnderTest })
 }
