@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startRedis } from '../test/fixtures/redis-server.ts'
@@ -7,26 +7,50 @@ import { HAPROXY } from './contenders/haproxy.ts'
 import { NGINX, startUpstream } from './contenders/nginx.ts'
 import { NODE } from './contenders/node.ts'
 import { SLUICE } from './contenders/sluice.ts'
+import { measureLatency } from './latency.ts'
+import { runApart } from './load/apart.ts'
 import { writeClients } from './load/clients.ts'
 import { pinToLoadCore } from './load/process.ts'
-import { optionsOf } from './options.ts'
+import { type Options, optionsOf } from './options.ts'
+import { measureProcessMemory } from './process-memory.ts'
+import { machineText, markdownOf } from './report.ts'
 import { measureRequests } from './requests.ts'
+import type { Decisions, DeviceMemory, Results } from './targets.ts'
+import { installPeers, installTools } from './tools.ts'
 
 const CONTENDERS = [...SLUICE, ...NGINX, HAPROXY, ...NODE]
+const QUESTIONS = ['decisions', 'device-memory', 'process-memory', 'latency']
+const NAMES = [...CONTENDERS.map(({ name }) => name), ...QUESTIONS]
 
+const USAGE = `usage: npm run bench -- [--only NAME,NAME] [--rounds 5] [--seconds 3] [--write]
+Left out, everything is measured. NAME is one of ${NAMES.join(' ')}. --write adds a page to bench/results/.
+`
+
+/** Measures Sluice beside its peers in one run, and prints what came of the numbers that the design promises. */
 async function main(): Promise<void> {
-  const options = optionsOf(
-    process.argv.slice(2),
-    CONTENDERS.map(({ name }) => name),
-  )
+  const options = optionsOf(process.argv.slice(2), NAMES)
   if (typeof options === 'string') {
-    process.stderr.write(`${options}\n`)
+    process.stderr.write(`${options}\n${USAGE}`)
     process.exitCode = 2
     return
   }
+  installTools()
+  const results = await measure(options)
+  const text = markdownOf(results)
+  process.stdout.write(`${machineText()}\n\n${text}`)
+  if (options.isWritten) writePage(options, text)
+  const errors = results.requests.reduce((sum, one) => sum + one.errors, results.latency?.errors ?? 0)
+  // Whoever is timed while it answers wrongly has not been timed.
+  process.exitCode = errors === 0 ? 0 : 1
+}
+
+async function measure(options: Options): Promise<Results> {
+  const isWanted = (name: string) => options.only === null || options.only.includes(name)
+  const contenders = CONTENDERS.filter(({ name }) => isWanted(name))
+  if (contenders.some(({ needs }) => needs.peers)) installPeers()
   await pinToLoadCore()
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'))
-  const contenders = CONTENDERS.filter(({ name }) => options.only === null || options.only.includes(name))
+  const tell = (line: string) => void process.stderr.write(`${line}\n`)
   const upstream = await startUpstream(folder)
   const redis = contenders.some(({ needs }) => needs.redis) ? await startRedis() : null
   const around = { folder, upstreamPort: upstream.port, redis }
@@ -34,19 +58,34 @@ async function main(): Promise<void> {
     const jar = await SLUICE[0]!.start(around, AMPLE)
     const clients = await writeClients(jar.port, folder)
     await jar.stop()
-    const results = await measureRequests(contenders, around, clients, {
-      ...options,
-      tell: (line) => process.stderr.write(`${line}\n`),
-    })
-    for (const { contender, perCpuSecond, perSecond, redisUs, errors } of results)
-      process.stdout.write(
-        `${contender.title}: ${Math.round(perCpuSecond.median)} (${Math.round(perCpuSecond.least)}-${Math.round(perCpuSecond.most)}) per CPU s, ${Math.round(perSecond.median)} per s, redis ${redisUs?.median.toFixed(2)} us, ${errors} errors\n`,
-      )
+    const running = { ...options, tell }
+    return {
+      requests: await measureRequests(contenders, around, clients, running),
+      latency: isWanted('latency') ? await measureLatency(SLUICE[0]!, around, clients('known'), running) : null,
+      decisions: isWanted('decisions') ? await runApart<Decisions>('decisions') : null,
+      deviceMemory: isWanted('device-memory') ? await runApart<DeviceMemory>('device-memory') : null,
+      processMemory: isWanted('process-memory') ? await measureProcessMemory(around) : null,
+    }
   } finally {
     await redis?.stop()
     await upstream.stop()
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+function writePage({ only, rounds, seconds }: Options, text: string): void {
+  const date = new Date().toISOString().slice(0, 10)
+  const page = `# Benchmark, ${date}
+
+${machineText()}. ${rounds} rounds of ${seconds} s for each, in turn; median (least to most). How it is made: bench/README.md.
+${only === null ? '' : `Of the whole, this is: ${only.join(', ')}.\n`}
+${text}`
+  mkdirSync('bench/results', { recursive: true })
+  const name = (nth: number) => `bench/results/${date}-bench${nth === 1 ? '' : `-${nth}`}.md`
+  let nth = 1
+  while (existsSync(name(nth))) nth++
+  writeFileSync(name(nth), page)
+  process.stderr.write(`written: ${name(nth)}\n`)
 }
 
 await main()

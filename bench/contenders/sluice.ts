@@ -63,7 +63,8 @@ function sluice(setting: Setting): Contender {
   }
 }
 
-function startSluice(port: number, file: string): Promise<Server> {
+/** Runs `sluice serve` with a policy file that listens on a port. */
+export function startSluice(port: number, file: string): Promise<Server> {
   return startServer([process.execPath, 'dist/main.js', 'serve', '-c', file], { port, isUnderTest: true })
 }
 

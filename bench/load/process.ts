@@ -11,8 +11,19 @@ const CORE_UNDER_TEST = '1'
 const CORE_OF_THE_LOAD = '0'
 const PATIENCE = 20_000
 
+/** None outlives this process. */
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** With one core there is nothing to keep apart. */
 export const IS_PINNED = availableParallelism() > 1
+
+/** A command that runs there. taskset becomes the command: the process that is measured is the command's own. */
+export function onCoreUnderTest(command: readonly [string, ...string[]]): readonly [string, ...string[]] {
+  return IS_PINNED ? ['taskset', '-c', CORE_UNDER_TEST, ...command] : command
+}
 
 /** Moves this process, and with it all that it starts and does not pin elsewhere, to the core of the load. */
 export async function pinToLoadCore(): Promise<void> {
@@ -29,8 +40,7 @@ export async function startServer(
   options: { readonly port: number; readonly isUnderTest: boolean; readonly env?: Readonly<Record<string, string>> },
 ): Promise<Server> {
   const { port, isUnderTest, env = {} } = options
-  // taskset becomes the command: the process that is measured is the command's own.
-  const [program, ...args] = isUnderTest && IS_PINNED ? ['taskset', '-c', CORE_UNDER_TEST, ...command] : command
+  const [program, ...args] = isUnderTest ? onCoreUnderTest(command) : command
   const child = spawn(program, args, {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -41,12 +51,11 @@ export async function startServer(
       if (written.length < 4000) written += chunk.toString()
     })
   }
-  const kill = () => child.kill('SIGKILL')
-  process.once('exit', kill)
+  running.add(child)
   const end = performance.now() + PATIENCE
   while (!(await takesConnections(port))) {
     if (hasEnded(child) || performance.now() > end) {
-      kill()
+      child.kill('SIGKILL')
       throw new Error(`${command.join(' ')} does not listen on ${port}:\n${written}`)
     }
     await delay(20)
@@ -55,7 +64,7 @@ export async function startServer(
     pid: child.pid!,
     port,
     async stop() {
-      process.off('exit', kill)
+      running.delete(child)
       if (hasEnded(child)) return
       const ended = once(child, 'exit')
       child.kill('SIGTERM')
