@@ -12,14 +12,14 @@ import { runApart } from './load/apart.ts'
 import { writeClients } from './load/clients.ts'
 import { pinToLoadCore } from './load/process.ts'
 import { type Options, optionsOf } from './options.ts'
-import { measureProcessMemory } from './process-memory.ts'
+import { measureChurn, measureTracked } from './process-memory.ts'
 import { machineText, markdownOf } from './report.ts'
 import { measureRequests } from './requests.ts'
 import type { Decisions, DeviceMemory, Results } from './targets.ts'
 import { installPeers, installTools } from './tools.ts'
 
 const CONTENDERS = [...SLUICE, ...NGINX, HAPROXY, ...NODE]
-const QUESTIONS = ['decisions', 'device-memory', 'process-memory', 'latency']
+const QUESTIONS = ['decisions', 'device-memory', 'process-memory', 'churn', 'latency']
 const NAMES = [...CONTENDERS.map(({ name }) => name), ...QUESTIONS]
 
 const USAGE = `usage: npm run bench -- [--only NAME,NAME] [--rounds 5] [--seconds 3] [--write]
@@ -64,7 +64,8 @@ async function measure(options: Options): Promise<Results> {
       latency: isWanted('latency') ? await measureLatency(SLUICE[0]!, around, clients('known'), running) : null,
       decisions: isWanted('decisions') ? await runApart<Decisions>('decisions') : null,
       deviceMemory: isWanted('device-memory') ? await runApart<DeviceMemory>('device-memory') : null,
-      processMemory: isWanted('process-memory') ? await measureProcessMemory(around) : null,
+      processMemory: isWanted('process-memory') ? await measureTracked(around) : null,
+      churn: isWanted('churn') ? await measureChurn(around) : null,
     }
   } finally {
     await redis?.stop()

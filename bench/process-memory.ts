@@ -7,22 +7,19 @@ import { startSluice } from './contenders/sluice.ts'
 import { residentBytes } from './load/cpu.ts'
 
 /** Bytes of the whole process in memory after so many distinct devices have asked once each. */
-export type ProcessMemory = {
-  /** While every one still owes: 0, 10^5, 10^6. */
-  readonly tracked: readonly (readonly [devices: number, bytes: number])[]
-  /** While buckets are full again within moments: what more and more devices leave behind. */
-  readonly churn: readonly (readonly [devices: number, bytes: number])[]
+export type ProcessMemory = readonly (readonly [devices: number, bytes: number])[]
+
+/** What does the whole process cost that 10^5, and 10^6, devices have come by, all of which still owe? */
+export function measureTracked(around: Surroundings): Promise<ProcessMemory> {
+  return weigh(around, '10/h', [0, 100_000, 1_000_000])
 }
 
-/** What does the whole process cost that 10^5, and 10^6, devices have come by? */
-export async function measureProcessMemory(around: Surroundings): Promise<ProcessMemory> {
-  return {
-    tracked: await weigh(around, '10/h', [0, 100_000, 1_000_000]),
-    churn: await weigh(around, '1000/s', [100_000, 500_000, 1_000_000]),
-  }
+/** What do ever more devices leave behind whose buckets are full again within moments? */
+export function measureChurn(around: Surroundings): Promise<ProcessMemory> {
+  return weigh(around, '1000/s', [100_000, 300_000, 600_000])
 }
 
-async function weigh(around: Surroundings, rate: string, steps: readonly number[]) {
+async function weigh(around: Surroundings, rate: string, steps: readonly number[]): Promise<ProcessMemory> {
   const port = await freePort()
   const file = join(around.folder, `memory.${port}.yaml`)
   writeFileSync(

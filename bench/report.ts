@@ -1,5 +1,6 @@
 import { cpus } from 'node:os'
 import type { Spread } from './load/spread.ts'
+import type { ProcessMemory } from './process-memory.ts'
 import { holds, type Results, type Target, targetsOf } from './targets.ts'
 
 /** The machine, in the words that a figure is quoted with. */
@@ -39,7 +40,7 @@ function requestTable({ requests }: Results): string[] {
   return [table(columns, rows)]
 }
 
-function otherFigures({ decisions, deviceMemory, processMemory, latency }: Results): string[] {
+function otherFigures({ decisions, deviceMemory, processMemory, churn, latency }: Results): string[] {
   const lines: string[] = []
   if (decisions !== null) {
     const { hot, hotMembers, distinct } = decisions
@@ -48,16 +49,15 @@ function otherFigures({ decisions, deviceMemory, processMemory, latency }: Resul
     )
   }
   if (deviceMemory !== null) {
-    const { process, redis } = deviceMemory
-    lines.push(`- A tracked device: ${process.toFixed(0)} bytes in process, ${redis.toFixed(0)} in Redis.`)
-  }
-  if (processMemory !== null) {
-    const { tracked, churn } = processMemory
+    const { process, redis, redisGrowth } = deviceMemory
     lines.push(
-      `- The whole process after so many devices, all in debt: ${weights(tracked)}.`,
-      `- The same, buckets full again within moments: ${weights(churn)}.`,
+      `- A tracked device: ${process.toFixed(0)} bytes in process; in Redis ${redis.toFixed(0)} by MEMORY USAGE, ${redisGrowth.toFixed(0)} with its tables of keys and ends.`,
     )
   }
+  if (processMemory !== null)
+    lines.push(`- The whole process after so many devices, all in debt: ${weights(processMemory)}.`)
+  if (churn !== null)
+    lines.push(`- The same of devices whose buckets are full again within moments: ${weights(churn)}.`)
   if (latency !== null) {
     const { perSecond, directP99, proxiedP99, added, errors } = latency
     lines.push(
@@ -67,7 +67,7 @@ function otherFigures({ decisions, deviceMemory, processMemory, latency }: Resul
   return lines.length === 0 ? [] : [`${lines.join('\n')}\n`]
 }
 
-function weights(steps: readonly (readonly [devices: number, bytes: number])[]): string {
+function weights(steps: ProcessMemory): string {
   return steps.map(([devices, bytes]) => `${count(devices)}: ${Math.round(bytes / 1024 ** 2)} MiB`).join(', ')
 }
 

@@ -21,9 +21,9 @@ export type Throughput = {
 type Round = { readonly perCpuSecond: number; readonly perSecond: number; readonly redisUs: number }
 
 const CONNECTIONS = 64
-/** How many requests it takes until what is compiled on the way is compiled, and how many seconds that may take. */
-const FIRST_REQUESTS = 100_000
-const FIRST_SECONDS = 10
+/** How many requests it takes until what is compiled on the way is compiled; a first round waits so many times its length for them. */
+const FIRST_REQUESTS = 50_000
+const FIRST_PATIENCE = 10
 
 /** How many requests does each contender serve for a CPU second of its own? All are running; they are loaded in turn, round by round. */
 export async function measureRequests(
@@ -43,7 +43,7 @@ export async function measureRequests(
       for (const entry of entries) {
         const { contender, server } = entry
         const clients = clientsFile(contender.clients)
-        await warmUp(server, clients, nth === 1 ? FIRST_REQUESTS : 1)
+        await warmUp(server, clients, nth === 1 ? FIRST_PATIENCE * seconds : 1)
         const cpuBefore = cpuSeconds(server.pid)
         const redisBefore = around.redis === null ? 0 : cpuSeconds(around.redis.pid)
         const result = await runWrk(server.port, { clients, connections: CONNECTIONS, seconds })
@@ -72,9 +72,9 @@ export async function measureRequests(
   }))
 }
 
-async function warmUp({ port }: Server, clients: string, least: number): Promise<void> {
+async function warmUp({ port }: Server, clients: string, maxSeconds: number): Promise<void> {
   let requests = 0
-  for (let second = 1; requests < least && second <= FIRST_SECONDS; second++) {
+  for (let second = 1; requests < FIRST_REQUESTS && second <= maxSeconds; second++) {
     requests += (await runWrk(port, { clients, connections: CONNECTIONS, seconds: 1 })).requests
   }
 }

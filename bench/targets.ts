@@ -5,8 +5,8 @@ import type { Throughput } from './requests.ts'
 /** Decisions for each CPU second: of 1,000 principals, of 1,000 members, of 1,000,000 principals. */
 export type Decisions = { readonly hot: number; readonly hotMembers: number; readonly distinct: number }
 
-/** Bytes for each tracked device. */
-export type DeviceMemory = { readonly process: number; readonly redis: number }
+/** Bytes for each tracked device; in Redis by MEMORY USAGE of its key, and all that Redis has grown by. */
+export type DeviceMemory = { readonly process: number; readonly redis: number; readonly redisGrowth: number }
 
 /** All that a run has measured; what was not asked for is missing. */
 export type Results = {
@@ -14,6 +14,7 @@ export type Results = {
   readonly decisions: Decisions | null
   readonly deviceMemory: DeviceMemory | null
   readonly processMemory: ProcessMemory | null
+  readonly churn: ProcessMemory | null
   readonly latency: Latency | null
 }
 

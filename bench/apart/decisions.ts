@@ -3,9 +3,9 @@ import { createEngine, newIdentity, plansOf } from './engine.ts'
 
 /** Decisions for each CPU second, without HTTP, under two limits; a process of its own prints them. */
 
-const TURN_MS = 500
+const TURN_MS = 200
 const WARM_UP_TURNS = 3
-const TURNS = 7
+const TURNS = 5
 const HOT = 1000
 const DISTINCT = 1_000_000
 

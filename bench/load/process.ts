@@ -1,14 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 
 export type Server = { readonly pid: number; readonly port: number; stop(): Promise<void> }
 
-/** Where the process under test runs; what loads it, and what stands behind it, runs on the other core. */
-const CORE_UNDER_TEST = '1'
-const CORE_OF_THE_LOAD = '0'
+/** Where the process under test runs; what loads it, and what stands behind it, runs on another core. */
+const CORES = coresOfThisProcess()
+const CORE_UNDER_TEST = String(CORES.at(-1))
+const CORE_OF_THE_LOAD = String(CORES[0])
 const PATIENCE = 20_000
 
 /** None outlives this process. */
@@ -18,7 +19,7 @@ process.once('exit', () => {
 })
 
 /** With one core there is nothing to keep apart. */
-export const IS_PINNED = availableParallelism() > 1
+export const IS_PINNED = CORES.length > 1
 
 /** A command that runs there. taskset becomes the command: the process that is measured is the command's own. */
 export function onCoreUnderTest(command: readonly [string, ...string[]]): readonly [string, ...string[]] {
@@ -73,6 +74,15 @@ export async function startServer(
       clearTimeout(late)
     },
   }
+}
+
+/** proc(5): `Cpus_allowed_list`, as in `0-3,8`. */
+function coresOfThisProcess(): readonly number[] {
+  const [, list] = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))!
+  return list!.split(',').flatMap((range) => {
+    const [first, last = first] = range.split('-').map(Number)
+    return Array.from({ length: last! - first! + 1 }, (_, i) => first! + i)
+  })
 }
 
 function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
