@@ -1,6 +1,5 @@
 import { checkContender } from './contenders/check.ts'
-import type { Clients, Contender, Surroundings } from './contenders/contender.ts'
-import { AMPLE } from './contenders/contender.ts'
+import { AMPLE, type Clients, type Contender, type Surroundings } from './contenders/contender.ts'
 import { cpuSeconds } from './load/cpu.ts'
 import type { Server } from './load/process.ts'
 import { type Spread, spreadOf } from './load/spread.ts'
