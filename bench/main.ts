@@ -35,10 +35,11 @@ async function main(): Promise<void> {
     return
   }
   installTools()
+  const machine = machineText()
   const results = await measure(options)
   const text = markdownOf(results)
-  process.stdout.write(`${machineText()}\n\n${text}`)
-  if (options.isWritten) writePage(options, text)
+  process.stdout.write(`${machine}\n\n${text}`)
+  if (options.isWritten) writePage(options, machine, text)
   const errors = results.requests.reduce((sum, one) => sum + one.errors, results.latency?.errors ?? 0)
   // Whoever is timed while it answers wrongly has not been timed.
   process.exitCode = errors === 0 ? 0 : 1
@@ -74,11 +75,11 @@ async function measure(options: Options): Promise<Results> {
   }
 }
 
-function writePage({ only, rounds, seconds }: Options, text: string): void {
+function writePage({ only, rounds, seconds }: Options, machine: string, text: string): void {
   const date = new Date().toISOString().slice(0, 10)
   const page = `# Benchmark, ${date}
 
-${machineText()}. ${rounds} rounds of ${seconds} s for each, in turn; median (least to most). How it is made: bench/README.md.
+${machine}. ${rounds} rounds of ${seconds} s for each, in turn; median (least to most). How it is made: bench/README.md.
 ${only === null ? '' : `Of the whole, this is: ${only.join(', ')}.\n`}
 ${text}`
   mkdirSync('bench/results', { recursive: true })

@@ -1,12 +1,13 @@
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import type { Spread } from './load/spread.ts'
 import type { ProcessMemory } from './process-memory.ts'
 import { holds, type Results, type Target, targetsOf } from './targets.ts'
 
-/** The machine, in the words that a figure is quoted with. */
+/** The machine as it is now, in the words that a figure is quoted with. */
 export function machineText(): string {
   const all = cpus()
-  return `${all.length} cores, ${all[0]!.model.trim()}, Node ${process.versions.node}`
+  const others = `${loadavg()[0]!.toFixed(1)} processes running or waiting before the run`
+  return `${all.length} cores, ${all[0]!.model.trim()}, Node ${process.versions.node}; ${others}`
 }
 
 /** The table of the design's promises, then all that was measured, as Markdown. */
