@@ -10,7 +10,7 @@ export type Server = { readonly pid: number; readonly port: number; stop(): Prom
 const CORES = coresOfThisProcess()
 const CORE_UNDER_TEST = String(CORES.at(-1))
 const CORE_OF_THE_LOAD = String(CORES[0])
-const PATIENCE = 20_000
+const PATIENCE = 60_000
 
 /** None outlives this process. */
 const running = new Set<ChildProcess>()
