@@ -109,8 +109,10 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
           isReady: () => isReady,
           onScrape: refresh,
           isLoopback: isLoopback(policy.admin.host),
+          token: () => inForce.adminToken,
+          routes: [],
         })
-  let drain = policy.server
+  let inForce = policy
   let closing: Promise<void> | undefined
 
   function reload(read: Policy): void {
@@ -121,7 +123,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     proxy.use(next)
     membership.use(next.identity.admission)
     shared?.renew(next)
-    drain = next.server
+    inForce = next
     showPolicy(metrics, next, proxy.routes())
     metrics.reloads.inc({ result: 'success' })
     if (crew === null) log.info({ policy: next.hash, limits: next.limits.length }, 'policy in force')
@@ -129,8 +131,9 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
 
   async function end(): Promise<void> {
     isReady = false
-    if (drain.drainDelay > 0) await new Promise((resolve) => setTimeout(resolve, drain.drainDelay))
-    const cut = setTimeout(proxy.cut, drain.drainTimeout)
+    const { drainDelay, drainTimeout } = inForce.server
+    if (drainDelay > 0) await new Promise((resolve) => setTimeout(resolve, drainDelay))
+    const cut = setTimeout(proxy.cut, drainTimeout)
     await proxy.drain()
     clearTimeout(cut)
     jwks.close()

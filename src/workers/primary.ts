@@ -70,6 +70,8 @@ export async function startPrimary(policy: Policy, options: PrimaryOptions): Pro
     isReady: () => closing === undefined && crew.listening() > 0,
     onScrape() {},
     isLoopback: isLoopback(policy.admin.host),
+    token: () => current.adminToken,
+    routes: [],
   })
 
   async function gather(): Promise<ReturnType<typeof aggregateMetrics>> {
