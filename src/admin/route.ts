@@ -21,7 +21,7 @@ export type AdminAnswer = {
 
 export type AdminRoute = {
   /** GET answers HEAD too. */
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST'
   /** As it must stand; a last segment `:id` stands for any one. */
   readonly path: string
   readonly access: Access

@@ -56,6 +56,7 @@ export function createAdminServer(options: AdminOptions): Server {
   return createServer({ requestTimeout: REQUEST_TIMEOUT, headersTimeout: REQUEST_TIMEOUT }, (request, response) => {
     answer(request)
       .then((answered) => send(request, response, answered))
+      .catch(() => send(request, response, problem(503, 'This could not be answered: the proxy is busy or ending.')))
       .catch(() => response.destroy())
   })
 }
