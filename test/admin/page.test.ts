@@ -90,6 +90,23 @@ t.test('it says of what kind the store is, and which policy is in force', async 
   t.notMatch(await page.locator('body').textContent(), TOKEN)
 })
 
+t.test('a reason that is markup is shown as what it is', async (t) => {
+  const { page, ask, adminUrl, problems } = await open(t)
+  await ask(4)
+  const { refused } = (await (await fetch(`${adminUrl}/api/refused`)).json()) as { refused: { key: string }[] }
+  const reason = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+  const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }
+  const body = JSON.stringify({ key: refused[0]!.key, for: '1h', reason })
+  await fetch(`${adminUrl}/api/ban`, { method: 'POST', headers, body })
+  await page.locator('#audit').getByText(reason).waitFor()
+  await page.locator('#orders').getByText(reason).waitFor()
+  await page.locator('#top button').click()
+  await page.locator('article').getByText(reason).waitFor()
+  t.equal(await page.locator('img').count(), 0)
+  t.equal(await page.title(), 'Sluice')
+  t.same(problems, [])
+})
+
 t.test('it is worked by keyboard, fits a phone, asks nobody else and breaks no rule of its own', async (t) => {
   for (const [width, height] of [
     [1280, 900],

@@ -60,6 +60,18 @@ export function perSecond(value) {
   return value >= 100 || value === 0 ? String(Math.round(value)) : value.toFixed(1)
 }
 
+/** Tokens a second, in the unit in which they are a number to read. */
+export function rateText(tokens) {
+  const units = [
+    ['s', 1],
+    ['min', 60],
+    ['h', 3600],
+    ['d', 86_400],
+  ]
+  const [unit, seconds] = units.find(([, length]) => tokens * length >= 1) ?? units[3]
+  return `${Number((tokens * seconds).toFixed(1))} / ${unit}`
+}
+
 export function time(ms) {
   return make('time', { datetime: new Date(ms).toISOString() }, new Date(ms).toLocaleString())
 }

@@ -4,7 +4,14 @@ import { $ } from '/ask.js'
 /** Five minutes, one look every two seconds. */
 const LOOKS = 150
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+/** A colour of the style sheet as a canvas takes it: of a variable only its words could be read. */
+function colour(name) {
+  const probe = $('chart')
+  probe.style.color = `var(${name})`
+  const resolved = getComputedStyle(probe).color
+  probe.style.color = ''
+  return resolved
+}
 const width = () => Math.max(200, $('chart').clientWidth)
 
 /** Draws requests and refusals a second; `add` adds what they were at a time (seconds). */

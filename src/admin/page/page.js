@@ -1,4 +1,4 @@
-import { $, change, fill, find, make, perSecond, read, time, token } from '/ask.js'
+import { $, change, fill, find, make, perSecond, rateText, read, time, token } from '/ask.js'
 import { createChart } from '/chart.js'
 import { showKeys } from '/key.js'
 
@@ -36,7 +36,7 @@ function limitRow(limit, before, rate) {
   const refused = before === undefined ? 0 : rate(refusedBy(limit), refusedBy(before))
   const cells = [
     `${limit.name}${limit.mode === 'shadow' ? ' (shadow)' : ''}`,
-    `${perSecond(limit.rate)} / s, ${limit.burst} at once, per ${limit.per}`,
+    `${rateText(limit.rate)}, ${limit.burst} at once, per ${limit.per}`,
     perSecond(before === undefined ? 0 : rate(limit.allowed, before.allowed)),
     perSecond(refused),
     refusedBy(limit),
