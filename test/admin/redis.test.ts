@@ -1,4 +1,6 @@
 import t, { type Test } from 'tap'
+import type { KeyState } from '../../src/admin/backstage.ts'
+import type { Stats } from '../../src/admin/stats.ts'
 import { startTestApp } from '../fixtures/app.ts'
 import { limitOf } from '../fixtures/policy.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
@@ -31,8 +33,8 @@ t.test('while the store is away its buckets are unknown, a reset is refused, and
   t.equal((await lookUp(one)).buckets, null)
   const refused = await reset(one, key)
   t.equal(refused.status, 503)
-  t.match((await refused.json()).detail, 'The shared store is away')
-  const stats = await (await fetch(`${one.adminUrl}/api/stats`)).json()
+  t.match(await refused.text(), 'The shared store is away')
+  const stats = (await (await fetch(`${one.adminUrl}/api/stats`)).json()) as Stats
   t.match(stats.store, { kind: 'redis', up: false, breaker: 'open' })
   t.ok(stats.store.fallbacks > 0)
   t.same(await (await fetch(`${one.adminUrl}/api/audit`)).json(), [], 'nothing was done')
@@ -48,8 +50,16 @@ async function open(t: Test) {
     upstream: { url: upstream.url },
     identity: { secrets: ['a secret that both instances share, of 32 bytes or more'] as const, secretIsRandom: false },
     store: {
-      ...{ kind: 'redis', maxBuckets: 1000, servers: { kind: 'single', url: redis.url }, password: null, tls: null },
-      ...{ keyPrefix: 'sluice:', timeout: 500, onError: 'local', expectedInstances: 2, lease: 'auto' },
+      kind: 'redis',
+      maxBuckets: 1000,
+      servers: { kind: 'single', url: redis.url },
+      password: null,
+      tls: null,
+      keyPrefix: 'sluice:',
+      timeout: 500,
+      onError: 'local',
+      expectedInstances: 2,
+      lease: 'auto',
     },
   } as const
   const one = await startTestApp(t, changes)
@@ -70,7 +80,8 @@ async function open(t: Test) {
     },
     async lookUp({ adminUrl }: At) {
       const shown = { address: '127.0.0.1', user_agent: 'tester', accept_language: 'en' }
-      return (await (await post(adminUrl, 'lookup', shown)).json())[0]
+      const [found] = (await (await post(adminUrl, 'lookup', shown)).json()) as KeyState[]
+      return found!
     },
     reset: ({ adminUrl }: At, key: string) => post(adminUrl, 'reset', { key, reason: 'helpdesk' }),
   }
