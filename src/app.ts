@@ -1,6 +1,9 @@
 import { once } from 'node:events'
 import type { Server } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
+import { createApi } from './admin/api.ts'
+import { type Backstage, createBackstage } from './admin/backstage.ts'
+import { createPageRoutes } from './admin/page-files.ts'
 import { createAdminServer } from './admin/server.ts'
 import { type Clock, monotonicClock } from './clock.ts'
 import { SluiceError } from './errors.ts'
@@ -16,7 +19,9 @@ import type { MetricsSnapshot } from './metrics/aggregate.ts'
 import { announceSeries, createMetrics, type Metrics } from './metrics/metrics.ts'
 import { IGNORED, keepStartOnly, startOnlyChanges } from './policy/start-only.ts'
 import type { HostPort, Policy, StorePolicy } from './policy/types.ts'
+import { createOrders, type Order } from './proxy/orders.ts'
 import { createProxy } from './proxy/server.ts'
+import { createTopRefused } from './proxy/top-refused.ts'
 import { createMemoryStore } from './stores/memory.ts'
 import { createRedisStore } from './stores/redis.ts'
 
@@ -30,6 +35,8 @@ export type AppOptions = {
   readonly random?: () => number
   /** Log lines that were not taken, so far. */
   readonly droppedLines?: () => number
+  /** The file of the policy; null where there is none. */
+  readonly policyFile?: string | null
   /** Given where this is one process of several: the primary has the admin port, and tells of reloads. */
   readonly crew?: CrewSide
 }
@@ -41,6 +48,8 @@ export type CrewSide = {
   readonly instance: string
   /** The buckets that the primary keeps; null where each worker has the policy's own store. */
   readonly store: SharedBackend | null
+  /** The bans and grants that the others have. */
+  readonly orders: readonly Order[]
 }
 
 /** Buckets and a roll of members that are shared with other processes. */
@@ -58,6 +67,8 @@ export type App = {
   readonly adminUrl: string
   /** What all metrics say now. */
   snapshot(): Promise<MetricsSnapshot>
+  /** What the admin port needs of the proxy. */
+  readonly backstage: Backstage
   /** Puts a new policy in force; balances stay. Listeners, upstream, store and secrets keep what they started with. */
   reload(policy: Policy): void
   /** Notes that a reload failed: the policy in force stays. */
@@ -89,11 +100,28 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     onAdmission: (result) => metrics.admissions.inc({ result }),
     roll: shared?.roll ?? null,
   })
-  const proxy = createProxy({ policy, limiter, membership, metrics, log, clock, random, wallMs, jwks, crew })
+  const orders = createOrders()
+  for (const order of crew?.orders ?? []) orders.place(order, wallMs())
+  const topRefused = createTopRefused(wallMs())
+  const proxy = createProxy({
+    ...{ policy, limiter, membership, metrics, log, clock, random, wallMs, jwks, crew },
+    ...{ orders, topRefused },
+  })
+  const backstage = createBackstage({
+    rules: proxy.rules,
+    crowdSize: membership.crowdSize,
+    local,
+    shared: shared && { charge: shared.chargeNow, endLeases: shared.leases.renew },
+    ...{ orders, topRefused, jwks, wallMs },
+  })
   let isReady = true
-  const { droppedLines = () => 0 } = options
+  const { droppedLines = () => 0, policyFile = null } = options
   let countedFolds = 0
   let countedDrops = 0
+  function snapshot(): Promise<MetricsSnapshot> {
+    refresh()
+    return metrics.registry.getMetricsAsJSON()
+  }
   function refresh(): void {
     metrics.buckets.set(local.size())
     metrics.bucketFolds.inc(local.folds() - countedFolds)
@@ -109,8 +137,13 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
           isReady: () => isReady,
           onScrape: refresh,
           isLoopback: isLoopback(policy.admin.host),
+          token: () => inForce.adminToken,
+          routes: [
+            ...createPageRoutes(),
+            ...createApi({ backstage, snapshot, policy: () => inForce, policyFile, log, wallMs }),
+          ],
         })
-  let drain = policy.server
+  let inForce = policy
   let closing: Promise<void> | undefined
 
   function reload(read: Policy): void {
@@ -121,7 +154,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     proxy.use(next)
     membership.use(next.identity.admission)
     shared?.renew(next)
-    drain = next.server
+    inForce = next
     showPolicy(metrics, next, proxy.routes())
     metrics.reloads.inc({ result: 'success' })
     if (crew === null) log.info({ policy: next.hash, limits: next.limits.length }, 'policy in force')
@@ -129,8 +162,9 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
 
   async function end(): Promise<void> {
     isReady = false
-    if (drain.drainDelay > 0) await new Promise((resolve) => setTimeout(resolve, drain.drainDelay))
-    const cut = setTimeout(proxy.cut, drain.drainTimeout)
+    const { drainDelay, drainTimeout } = inForce.server
+    if (drainDelay > 0) await new Promise((resolve) => setTimeout(resolve, drainDelay))
+    const cut = setTimeout(proxy.cut, drainTimeout)
     await proxy.drain()
     clearTimeout(cut)
     jwks.close()
@@ -155,10 +189,8 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   return {
     url: urlOf(proxy.server),
     adminUrl: admin === null ? '' : urlOf(admin),
-    snapshot() {
-      refresh()
-      return metrics.registry.getMetricsAsJSON()
-    },
+    snapshot,
+    backstage,
     reload,
     refuseReload() {
       metrics.reloadSuccessful.set(0)
@@ -230,6 +262,8 @@ async function openSharedStore(
   })
   return {
     leases,
+    /** Past the leases. */
+    chargeNow: (debits: readonly Debit[]) => guarded.charge(debits),
     roll: guardRoll(guarded, store.members, timeout),
     /** Another policy is in force: what was leased or known under the last one ends. */
     renew(next: Policy) {

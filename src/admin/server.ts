@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { isIP } from 'node:net'
-import { PROBLEM_TYPE, problemBody } from '../http/problem.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import { isCrossSite, isLocalName, judgeAccess } from './access.ts'
+import { readBody } from './read-body.ts'
+import { type AdminAnswer, type AdminRoute, problem, routesOf, text } from './route.ts'
 
 export type AdminOptions = {
   readonly metrics: { readonly registry: Pick<Metrics['registry'], 'metrics' | 'contentType'> }
@@ -10,54 +11,90 @@ export type AdminOptions = {
   /** Refreshes the gauges that are read, not counted, before they are shown. */
   readonly onScrape: () => void
   readonly isLoopback: boolean
+  /** The token in force; null where the policy sets none. */
+  readonly token: () => string | null
+  /** What it has beside metrics and health. */
+  readonly routes: readonly AdminRoute[]
 }
 
+/** Milliseconds that a request may take to come in: no body here is long. */
+const REQUEST_TIMEOUT = 10_000
+
 /**
- * The admin port: `/metrics`, `/livez`, `/readyz`. It is a listener of its own and cannot be reached through the proxied one.
- * On loopback a request must name it by address or as localhost, so that a web page whose name was rebound to 127.0.0.1
- * cannot read it (DNS rebinding); elsewhere it is scraped under whatever name the network gives it.
+ * The admin port: `/metrics`, `/livez`, `/readyz`, and the routes of the page and the API, as `judgeAccess` allows them. It is a
+ * listener of its own and cannot be reached through the proxied one. On loopback a request must name it by address or as
+ * localhost; elsewhere it is asked for under whatever name the network gives it.
  */
 export function createAdminServer(options: AdminOptions): Server {
-  const { metrics } = options
+  const routes = [...healthRoutes(options), ...options.routes]
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (options.isLoopback && !isLocalName(request.headers.host)) {
-      return problem(response, 421, 'The admin port answers to its address or to localhost only.')
+  async function answer(request: IncomingMessage): Promise<AdminAnswer> {
+    const { headers, method = '', url = '' } = request
+    if (options.isLoopback && !isLocalName(headers.host)) {
+      return problem(421, 'The admin port answers to its address or to localhost only.')
     }
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('Allow', 'GET, HEAD')
-      return problem(response, 405, 'The admin port is for reading.')
+    const [path = '', query = ''] = url.split('?', 2)
+    const { found, id } = routesOf(routes, path)
+    const route = found.find((one) => one.method === (method === 'HEAD' ? 'GET' : method))
+    const access = route?.access ?? found[0]?.access ?? 'read'
+    const refusal = judgeAccess(access, headers, { token: options.token(), isLoopback: options.isLoopback })
+    if (refusal !== null) return refusal
+    if (found.length === 0)
+      return problem(404, 'The admin port has /, /metrics, /livez, /readyz, and the API that docs/12 lists.')
+    if (route === undefined) {
+      const methods = found.flatMap((one) => (one.method === 'GET' ? ['GET', 'HEAD'] : [one.method])).join(', ')
+      return problem(405, `${path} is for ${methods}.`, ['Allow', methods])
     }
-    switch (request.url?.split('?', 1)[0]) {
-      case '/metrics':
-        options.onScrape()
-        return text(response, 200, await metrics.registry.metrics(), metrics.registry.contentType)
-      case '/livez':
-        return text(response, 200, 'alive\n')
-      case '/readyz':
-        return options.isReady() ? text(response, 200, 'ready\n') : text(response, 503, 'draining\n')
-      case '/':
-        return text(response, 200, 'Sluice: /metrics, /livez, /readyz\n')
-      default:
-        return problem(response, 404, 'The admin port has /metrics, /livez and /readyz.')
-    }
+    const given = { id, query: new URLSearchParams(query) }
+    if (route.method === 'GET') return route.answer({ ...given, body: {} })
+    if (isCrossSite(headers))
+      return problem(403, "This comes from another site's page, and pages of other sites may not ask.")
+    const read = await readBody(request)
+    return 'refusal' in read ? read.refusal : route.answer({ ...given, body: read.body })
   }
 
-  return createServer((request, response) => {
-    answer(request, response).catch(() => response.destroy())
+  return createServer({ requestTimeout: REQUEST_TIMEOUT, headersTimeout: REQUEST_TIMEOUT }, (request, response) => {
+    answer(request)
+      .then((answered) => send(request, response, answered))
+      .catch(() => send(request, response, problem(503, 'This could not be answered: the proxy is busy or ending.')))
+      .catch(() => response.destroy())
   })
 }
 
-function text(response: ServerResponse, status: number, body: string, type = 'text/plain; charset=utf-8'): void {
-  response.writeHead(status, { 'Content-Type': type, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' })
-  response.end(response.req.method === 'HEAD' ? undefined : body)
+function healthRoutes({ metrics, isReady, onScrape }: AdminOptions): readonly AdminRoute[] {
+  const open = { method: 'GET', access: 'open' } as const
+  return [
+    {
+      ...open,
+      path: '/metrics',
+      async answer() {
+        onScrape()
+        return { status: 200, type: metrics.registry.contentType, body: await metrics.registry.metrics() }
+      },
+    },
+    { ...open, path: '/livez', answer: () => text(200, 'alive\n') },
+    { ...open, path: '/readyz', answer: () => (isReady() ? text(200, 'ready\n') : text(503, 'draining\n')) },
+  ]
 }
 
-function problem(response: ServerResponse, status: number, detail: string): void {
-  text(response, status, problemBody({ status, detail }), PROBLEM_TYPE)
-}
-
-function isLocalName(host: string | undefined): boolean {
-  const name = (host ?? '').replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1')
-  return name.toLowerCase() === 'localhost' || isIP(name) !== 0
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, type, body, fields = [] }: AdminAnswer,
+): void {
+  // A body that nobody will read is not waited for.
+  if (!request.complete) response.shouldKeepAlive = false
+  response.writeHead(status, [
+    ...['Content-Type', type, 'Content-Length', String(Buffer.byteLength(body)), 'Cache-Control', 'no-store'],
+    ...[
+      'X-Content-Type-Options',
+      'nosniff',
+      'Cross-Origin-Resource-Policy',
+      'same-origin',
+      'Referrer-Policy',
+      'no-referrer',
+    ],
+    ...fields,
+  ])
+  response.end(request.method === 'HEAD' ? undefined : body)
 }

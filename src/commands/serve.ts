@@ -40,7 +40,7 @@ export async function serve(args: readonly string[], io: ServeIo): Promise<ExitC
   warn(log, warnings)
   let app: App
   try {
-    app = await start(policy, output, log, io)
+    app = await start(policy, file, output, log, io)
   } catch (cause) {
     if (!(cause instanceof SluiceError)) throw cause
     io.err(`sluice: ${cause.message}\n`)
@@ -60,8 +60,14 @@ export async function serve(args: readonly string[], io: ServeIo): Promise<ExitC
 }
 
 /** One process, or several; what the several need is loaded when they are wanted. */
-async function start(policy: Policy, output: LineSink, log: Logger, { version }: ServeIo): Promise<App> {
-  const options = { log, version, droppedLines: output.dropped }
+async function start(
+  policy: Policy,
+  policyFile: string | null,
+  output: LineSink,
+  log: Logger,
+  { version }: ServeIo,
+): Promise<App> {
+  const options = { log, version, policyFile, droppedLines: output.dropped }
   const workers = policy.server.workers === 'auto' ? availableParallelism() : policy.server.workers
   if (workers === 1) return startApp(policy, options)
   const { startPrimary } = await import('../workers/primary.ts')

@@ -33,6 +33,8 @@ export type Membership = {
   use(policy: AdmissionPolicy): void
   /** The networks of which something is kept. */
   size(): number
+  /** How large the crowd of a network is, by its pseudonym. */
+  crowdSize(networkId: string): CrowdSize
 }
 
 export type MembershipOptions = {
@@ -327,6 +329,7 @@ export function createMembership(options: MembershipOptions): Membership {
       policy = next
     },
     size: () => crowds.size,
+    crowdSize: (networkId) => crowds.get(networkId)?.size ?? ALONE,
   }
 }
 

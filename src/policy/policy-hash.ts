@@ -6,11 +6,16 @@ import type { Policy } from './types.ts'
  * passwords are left out, so that the hash may be shown and tells nothing about them.
  */
 export function policyHash(policy: Omit<Policy, 'hash'>): string {
+  const json = JSON.stringify(withoutSecrets(policy))
+  return createHash('sha256').update(json).digest('hex').slice(0, 12)
+}
+
+/** A policy that may be shown: without secrets, tokens, private keys and passwords; its keys sorted. */
+export function withoutSecrets(policy: Omit<Policy, 'hash'>): unknown {
   const { adminToken: _token, ...shown } = policy
   const { secrets: _secrets, ...identity } = policy.identity
   const parts = { upstream: withoutKey(policy.upstream), identity, store: withoutPassword(policy.store) }
-  const json = JSON.stringify(canonical({ ...shown, ...parts }))
-  return createHash('sha256').update(json).digest('hex').slice(0, 12)
+  return canonical({ ...shown, ...parts })
 }
 
 function withoutKey({ tls, ...upstream }: Policy['upstream']): object {

@@ -9,6 +9,7 @@ import { readRequestId, readTraceId } from '../http/trace.ts'
 import type { ClientAddress } from '../identity/client-address.ts'
 import { noteConduct } from '../identity/conduct.ts'
 import type { MarkProblem } from '../identity/device-mark.ts'
+import type { RequestEvidence } from '../identity/identify.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Jwks } from '../identity/jwks.ts'
 import type { TokenProblem } from '../identity/jwt.ts'
@@ -39,10 +40,12 @@ import { addMark, type MarkRequest } from './device-cookie-answer.ts'
 import { createForwarder, type ForwardFailure, upstreamHost } from './forward.ts'
 import { refusalAnswer } from './limited-answer.ts'
 import { countRequest, logRequest } from './observe.ts'
+import type { Order, Orders } from './orders.ts'
 import { type OwnAnswer, sendOwnAnswer } from './own-answer.ts'
 import { isForwarding, requestFields } from './request-fields.ts'
 import { compileRules, type Rules } from './rules.ts'
 import { cutStalledReaders } from './stalled-readers.ts'
+import type { TopRefused } from './top-refused.ts'
 import { createUpgrader } from './upgrade.ts'
 
 export type ProxyOptions = {
@@ -59,6 +62,9 @@ export type ProxyOptions = {
   readonly jwks: Jwks
   /** Where it is one of several processes: how many there are, and the name they bear in Via. */
   readonly crew: { readonly workers: number; readonly instance: string } | null
+  /** The bans and grants of operators. */
+  readonly orders: Orders
+  readonly topRefused: TopRefused
 }
 
 export type Proxy = {
@@ -67,6 +73,8 @@ export type Proxy = {
   use(policy: Policy): void
   /** Every value that the route label can take under the policy in force. */
   routes(): readonly string[]
+  /** The rules in force. */
+  rules(): Rules
   /**
    * Takes no new connection, and ends those that are there: tunnels by their closing handshake, the others with their next
    * answer, or when they have asked nothing for a second. Resolves when all are closed; `cut` is for those that do not end.
@@ -88,6 +96,8 @@ type Exchange = {
   requestId: string
   facts: Facts | null
   route: string
+  /** What it shows of who sent it; null where nobody has asked. */
+  shown: RequestEvidence | null
   identity: Identity | null
   /** Those of the limits that have a list of sources; null where none applies. */
   keys: LimitKeys | null
@@ -116,7 +126,7 @@ const MAX_DRAINED_BYTES = 64 * 1024
  * taken before the body is read, and synchronously where the limiter can.
  */
 export function createProxy(options: ProxyOptions): Proxy {
-  const { limiter, membership, metrics, log, clock, random, wallMs } = options
+  const { limiter, membership, metrics, log, clock, random, wallMs, orders, topRefused } = options
   const { server: settings, upstream } = options.policy
   const forwarder = createForwarder(upstream)
   const upgrader = createUpgrader(upstream)
@@ -162,6 +172,14 @@ export function createProxy(options: ProxyOptions): Proxy {
     exchange.route = ruling.route
     if (ruling.kind === 'deny') exchange.denied = ruling.entry.name
     if (ruling.kind === 'deny' && rules.policy.mode === 'enforce') return deny(exchange, ruling.entry)
+    // As a policy's deny does: shadow lets it pass, uncounted.
+    const order = orders.size() === 0 ? null : orderAbout(exchange, client)
+    if (order?.kind === 'ban') {
+      exchange.denied ??= 'ban'
+      if (rules.policy.mode === 'enforce') return deny(exchange, BAN)
+      return forward(exchange, client, 'forwarded')
+    }
+    if (order !== null && ruling.kind === 'limit') return forward(exchange, client, 'exempt')
     if (ruling.kind === 'exempt') return forward(exchange, client, 'exempt')
     if (ruling.kind === 'deny' || ruling.plans.length === 0) return forward(exchange, client, 'forwarded')
 
@@ -169,7 +187,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     const network = identify.network(client.address)
     const decidingUs = clock.nowUs()
     const nowMs = wallMs()
-    const evidence = identify.evidence(network, facts.headers, client.isPeerTrusted, nowMs)
+    const evidence = exchange.shown ?? identify.evidence(network, facts.headers, client.isPeerTrusted, nowMs)
     exchange.mark = { ...client, evidence, headers: facts.headers }
     const { isPeerTrusted } = client
     const keys = rules.limitKeys(ruling.plans, { facts, isPeerTrusted, network, verified: evidence.verified })
@@ -202,6 +220,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     const { conduct } = exchange.identity!
     if (conduct !== null) noteConduct(conduct, decision.verdict === 'limited', clock.nowUs())
     exchange.decisionUs = clock.nowUs() - decidingUs
+    if (decision.verdict === 'limited') topRefused.note(exchange.identity!, wallMs())
     // The client may have gone while the store was asked; what it was charged stays charged.
     if (exchange.isFinished) return
     if (decision.verdict === 'allowed') return forward(exchange, client, 'forwarded')
@@ -209,8 +228,17 @@ export function createProxy(options: ProxyOptions): Proxy {
     refuse(exchange, OUTCOMES[decision.verdict], refusal)
   }
 
-  function deny(exchange: Exchange, entry: DenyEntry): void {
-    refuse(exchange, 'denied', { problem: { status: entry.status, detail: 'This client is not served here.' } })
+  /** The order of an operator that holds for the client. */
+  function orderAbout(exchange: Exchange, client: ClientAddress): Order | null {
+    const { identify } = exchange.rules
+    const nowMs = wallMs()
+    const network = identify.network(client.address)
+    exchange.shown = identify.evidence(network, exchange.facts!.headers, client.isPeerTrusted, nowMs)
+    return orders.find(exchange.shown, nowMs)
+  }
+
+  function deny(exchange: Exchange, { status }: Pick<DenyEntry, 'status'>): void {
+    refuse(exchange, 'denied', { problem: { status, detail: 'This client is not served here.' } })
   }
 
   function forward(exchange: Exchange, client: ClientAddress, outcome: RequestOutcome): void {
@@ -391,6 +419,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       requestId: randomUUID(),
       facts: null,
       route: 'default',
+      shown: null,
       identity: null,
       keys: null,
       mark: null,
@@ -498,6 +527,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       watch.use(policy.identity.trustedProxies.length)
     },
     routes: () => rules.routes,
+    rules: () => rules,
     async drain() {
       const closed = once(server, 'close')
       // Not http's own close: it would at once end connections on which a request is already on its way.
@@ -531,6 +561,9 @@ export function createProxy(options: ProxyOptions): Proxy {
 }
 
 const LOOP: OwnAnswer = { problem: { status: 508, detail: 'The request has come through this proxy before.' } }
+
+/** What an operator's ban comes to: a deny. */
+const BAN = { status: 403 }
 
 const OUTCOMES = { limited: 'limited', missing: 'denied', unavailable: 'error' } as const
 

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { createApi } from '../admin/api.ts'
+import { createPageRoutes } from '../admin/page-files.ts'
 import { createAdminServer } from '../admin/server.ts'
 import { type App, type AppOptions, closeAdmin, isLoopback, listen, showPolicy, urlOf } from '../app.ts'
 import { monotonicClock } from '../clock.ts'
@@ -6,12 +8,14 @@ import { addEnded, aggregateMetrics, type MetricsSnapshot } from '../metrics/agg
 import { createMetrics } from '../metrics/metrics.ts'
 import { IGNORED, keepStartOnly, startOnlyChanges } from '../policy/start-only.ts'
 import type { Policy } from '../policy/types.ts'
+import { createOrders } from '../proxy/orders.ts'
 import { routesOf } from '../proxy/rules.ts'
 import { createCrew, type Member } from './crew.ts'
+import { createCrewBackstage } from './crew-backstage.ts'
 import { createLending } from './lending.ts'
 import { packPolicy, shareOf } from './pack-policy.ts'
 
-export type PrimaryOptions = Pick<AppOptions, 'log' | 'version' | 'droppedLines'> & {
+export type PrimaryOptions = Pick<AppOptions, 'log' | 'version' | 'droppedLines' | 'policyFile'> & {
   readonly workers: number
   /** Takes what workers write to standard output, whole lines only. */
   readonly write: (lines: string) => void
@@ -29,13 +33,14 @@ const LAST_STEPS = 3000
  * the buckets and the roll of members where the store is memory, and has the admin port. Rejects with `listen_failed`.
  */
 export async function startPrimary(policy: Policy, options: PrimaryOptions): Promise<App> {
-  const { log, workers, write, droppedLines = () => 0 } = options
+  const { log, workers, write, droppedLines = () => 0, policyFile = null } = options
   const metrics = createMetrics({ version: options.version, node: process.version })
   const lending =
     policy.store.kind === 'memory'
       ? createLending({ maxBuckets: policy.store.maxBuckets, clock: monotonicClock })
       : null
   const instance = randomBytes(4).toString('hex')
+  const orders = createOrders()
   const told = new Map<Member, MetricsSnapshot>()
   let ended: MetricsSnapshot = []
   let current = policy
@@ -47,7 +52,11 @@ export async function startPrimary(policy: Policy, options: PrimaryOptions): Pro
     size: workers,
     log,
     write,
-    begin: (worker) => ({ worker, workers, instance, policy: packPolicy(shareOf(current, workers)) }),
+    begin: (worker) => ({
+      ...{ worker, workers, instance },
+      policy: packPolicy(shareOf(current, workers)),
+      orders: orders.list(Date.now()),
+    }),
     serve(member) {
       const loans = lending?.open()
       told.set(member, [])
@@ -63,6 +72,8 @@ export async function startPrimary(policy: Policy, options: PrimaryOptions): Pro
     },
     onDeath: () => metrics.workerDeaths.inc(),
   })
+  const backstage = createCrewBackstage(crew.askAll, orders)
+  const snapshot = async () => (await gather()).getMetricsAsJSON()
   const admin = createAdminServer({
     metrics: {
       registry: { metrics: async () => (await gather()).metrics(), contentType: metrics.registry.contentType },
@@ -70,6 +81,11 @@ export async function startPrimary(policy: Policy, options: PrimaryOptions): Pro
     isReady: () => closing === undefined && crew.listening() > 0,
     onScrape() {},
     isLoopback: isLoopback(policy.admin.host),
+    token: () => current.adminToken,
+    routes: [
+      ...createPageRoutes(),
+      ...createApi({ backstage, snapshot, policy: () => current, policyFile, log, wallMs: Date.now }),
+    ],
   })
 
   async function gather(): Promise<ReturnType<typeof aggregateMetrics>> {
@@ -113,7 +129,8 @@ export async function startPrimary(policy: Policy, options: PrimaryOptions): Pro
   return {
     url,
     adminUrl: urlOf(admin),
-    snapshot: async () => (await gather()).getMetricsAsJSON(),
+    snapshot,
+    backstage,
     reload(read) {
       const ignored = startOnlyChanges(read, policy)
       if (ignored.length > 0) log.warn({ keys: ignored }, IGNORED)

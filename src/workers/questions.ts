@@ -1,6 +1,8 @@
+import type { Backstage } from '../admin/backstage.ts'
 import type { RollAnswer, RollCall } from '../identity/roll.ts'
 import type { Debit } from '../limiter/store.ts'
 import type { MetricsSnapshot } from '../metrics/aggregate.ts'
+import type { Order } from '../proxy/orders.ts'
 
 /** Micro-tokens spent of a lease; below 0 where that was taken back. */
 export type Spending = readonly [bucketName: string, id: string, amount: number]
@@ -11,6 +13,8 @@ export type Beginning = {
   readonly workers: number
   readonly instance: string
   readonly policy: string
+  /** The bans and grants in force. */
+  readonly orders: readonly Order[]
 }
 
 /** What the primary answers its workers. */
@@ -26,7 +30,7 @@ export type PrimaryAnswers = {
 }
 
 /** What a worker answers its primary; `Crew.askAll` asks all of them. */
-export type WorkerAnswers = {
+export type WorkerAnswers = Omit<Backstage, 'orders'> & {
   metrics(): Promise<MetricsSnapshot>
   reload(policy: string): Promise<void>
   /** Answers when nothing is under way any more, and all that was leased has been given back. */

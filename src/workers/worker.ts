@@ -27,7 +27,14 @@ export async function work(io: WorkerIo): Promise<void> {
   const app = new Promise<App>((resolve) => {
     started = resolve
   })
+  const backstage = async () => (await app).backstage
   const answers: WorkerAnswers = {
+    topRefused: async () => (await backstage()).topRefused(),
+    keysOf: async (shown) => (await backstage()).keysOf(shown),
+    keyState: async (named) => (await backstage()).keyState(named),
+    reset: async (named) => (await backstage()).reset(named),
+    place: async (order) => (await backstage()).place(order),
+    lift: async (key) => (await backstage()).lift(key),
     metrics: async () => (await app).snapshot(),
     reload: async (policy) => (await app).reload(unpackPolicy(policy)),
     async drain() {
@@ -37,7 +44,7 @@ export async function work(io: WorkerIo): Promise<void> {
   }
   const channel = createChannel<PrimaryAnswers>(io.port, answers)
   const output = standardOutput()
-  const { worker, workers, instance, policy: packed } = await channel.ask('begin')
+  const { worker, workers, instance, orders, policy: packed } = await channel.ask('begin')
   const policy = unpackPolicy(packed)
   const log = createLog({ level: policy.log.level, destination: output, worker })
   const store = policy.store.kind === 'memory' ? createLentStore(channel) : null
@@ -47,7 +54,7 @@ export async function work(io: WorkerIo): Promise<void> {
       log,
       version,
       droppedLines: output.dropped,
-      crew: { workers, instance, store },
+      crew: { workers, instance, orders, store },
     })
     io.onUncaught((cause) => {
       app.countUncaught()

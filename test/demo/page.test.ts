@@ -1,26 +1,16 @@
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { createDemo } from '../../src/demo/server.ts'
 import { createLog } from '../../src/log.ts'
 import { startTestApp } from '../fixtures/app.ts'
+import { LOW_CONTRAST, openBrowser, openPage, shoot } from '../fixtures/browser.ts'
 import { limitOf } from '../fixtures/policy.ts'
 
 /** The page in a real browser, through the proxy, with the limits of `npm start`. */
 
 const BURST = 30
-const SHOTS = process.env.DEMO_SCREENSHOTS
-const ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 
-const browser: Browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: ARGS })
-t.teardown(() => browser.close())
+const browser = await openBrowser(t)
 
 t.test('a burst is answered with 200s, then 429s, with the seconds until the next token', async (t) => {
   const { page } = await open(t)
@@ -105,19 +95,6 @@ t.test('it is worked by keyboard, fits a phone, asks nobody else and breaks no r
   }
 })
 
-/** Texts whose colour is nearer to their ground than 4.5 : 1 (WCAG 2.2, 1.4.3). */
-const LOW_CONTRAST = `(() => {
-  const channel = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4
-  const parse = (c) => c.match(/[\\d.]+/g).map(Number)
-  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b)
-  const ground = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c[3] !== 0) return c } return [255, 255, 255] }
-  return [...document.querySelectorAll('body *')].filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
-    .filter((e) => e.tagName !== 'NOSCRIPT').map((e) => {
-      const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x)
-      return [(a + 0.05) / (b + 0.05), e.outerHTML.slice(0, 80)]
-    }).filter(([ratio]) => ratio < 4.5)
-})()`
-
 async function open(t: Test, options: Parameters<Browser['newContext']>[0] = {}) {
   const log = createLog({ level: 'silent' })
   const demo = createDemo({ port: 0, log, thirdPartyMs: 1200, thirdPartyFailures: 0 })
@@ -125,22 +102,5 @@ async function open(t: Test, options: Parameters<Browser['newContext']>[0] = {})
   t.teardown(() => demo.close())
   const limits = [limitOf({ rate: { tokens: 60, seconds: 60 }, burst: BURST })]
   const app = await startTestApp(t, { limits, upstream: { url: upstream } })
-  const context = await browser.newContext(options)
-  t.teardown(() => context.close())
-  const page = await context.newPage()
-  const hosts = new Set<string>()
-  const problems: string[] = []
-  page.on('request', (request) => hosts.add(new URL(request.url()).host))
-  page.on('pageerror', (error) => problems.push(String(error)))
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !message.text().includes('the server responded with a status')) {
-      problems.push(message.text())
-    }
-  })
-  await page.goto(app.url)
-  return { page, hosts, problems }
-}
-
-async function shoot(page: Page, name: string): Promise<void> {
-  if (SHOTS !== undefined) await page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true })
+  return openPage(t, browser, app.url, options)
 }

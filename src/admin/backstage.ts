@@ -1,0 +1,160 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { parseAddress } from '../identity/address.ts'
+import type { Evidence } from '../identity/evidence.ts'
+import { compileIdentify } from '../identity/identify.ts'
+import type { CrowdSize } from '../identity/identity.ts'
+import type { Jwks } from '../identity/jwks.ts'
+import { createKeyring } from '../identity/keyring.ts'
+import { tagOf } from '../identity/pseudonym.ts'
+import type { Debit, LocalStore } from '../limiter/store.ts'
+import type { Order, Orders } from '../proxy/orders.ts'
+import type { Rules } from '../proxy/rules.ts'
+import type { Refused, TopRefused } from '../proxy/top-refused.ts'
+import { type BucketState, bucketState, emptying, type KeyKind, type Look, looksAt } from './key-buckets.ts'
+
+/** What a person gives to find a key by; hashed, and forgotten. */
+export type Shown = {
+  readonly address: string | null
+  /** The value of the Authorization field. */
+  readonly authorization: string | null
+  readonly apiKey: string | null
+  readonly userAgent: string | null
+  readonly acceptLanguage: string | null
+}
+
+export type NamedKey = {
+  readonly key: string
+  readonly kind: KeyKind
+  /** Where it is one of a network. */
+  readonly network: string | null
+  /** Where its buckets lie in a shared store of several nodes. */
+  readonly tag: string
+  /** What a wider network is allowed, as a multiple of one network's. */
+  readonly factor: number
+}
+
+/** A key with what is known of it besides. */
+export type AnyKey = Pick<NamedKey, 'key'> & Partial<NamedKey>
+
+export type KeyState = {
+  readonly key: string
+  /** What it names, as far as is known here; null for a pseudonym that nobody has been refused under. */
+  readonly kind: KeyKind | null
+  /** Null while the shared store is away. */
+  readonly buckets: readonly BucketState[] | null
+  readonly order: Order | null
+  readonly refused: Refused | null
+}
+
+/**
+ * All that the admin port needs of a proxy, which may run in another process: plain data in, plain data out. Where there are
+ * several, a reset and an order are for each of them, and what was refused at any of them counts.
+ */
+export type Backstage = {
+  topRefused(): Promise<ReturnType<TopRefused['list']>>
+  /** The keys under which who shows this is counted. Nothing of it is kept, logged or given back. */
+  keysOf(shown: Shown): Promise<readonly NamedKey[]>
+  keyState(named: AnyKey): Promise<KeyState>
+  /** Fills a key's buckets. False where the shared store is away, and did not. */
+  reset(named: AnyKey): Promise<boolean>
+  orders(): Promise<readonly Order[]>
+  /** False where there are too many. */
+  place(order: Order): Promise<boolean>
+  lift(key: string): Promise<Order | null>
+}
+
+export type BackstageOptions = {
+  readonly rules: () => Rules
+  readonly crowdSize: (networkId: string) => CrowdSize
+  readonly local: LocalStore
+  /** The store that instances share, past what is leased of it, and what ends those leases; null where there is none. */
+  readonly shared: {
+    charge(debits: readonly Debit[]): Promise<readonly number[] | null> | null
+    endLeases(): void
+  } | null
+  readonly orders: Orders
+  readonly topRefused: TopRefused
+  readonly jwks: Jwks
+  /** Milliseconds since the epoch. */
+  readonly wallMs: () => number
+}
+
+/** Evidence wants a network, also where only a token is asked about. */
+const NO_ADDRESS = { text: '0.0.0.0', family: 'ipv4' } as const
+
+/** Opens the backstage of the proxy in this process. */
+export function createBackstage(options: BackstageOptions): Backstage {
+  const { local, shared, orders, topRefused, wallMs } = options
+
+  /** By keys of its own and without the memory of those in use: what is looked up leaves no trace there. */
+  function evidenceOf({ address, authorization, apiKey, userAgent, acceptLanguage }: Shown): Evidence {
+    const { identity } = options.rules().policy
+    const identify = compileIdentify(identity, createKeyring(identity.secrets), { jwks: options.jwks })
+    const headers: IncomingHttpHeaders = {
+      ...(authorization === null ? {} : { authorization }),
+      ...(apiKey === null || identity.apiKeys === null ? {} : { [identity.apiKeys.header]: apiKey }),
+      ...(userAgent === null ? {} : { 'user-agent': userAgent }),
+      ...(acceptLanguage === null ? {} : { 'accept-language': acceptLanguage }),
+    }
+    const from = address === null ? NO_ADDRESS : parseAddress(address)
+    return identify.evidence(identify.network(from!), headers, false, wallMs())
+  }
+
+  function looksFor({ key, kind, network, tag, factor = 1 }: AnyKey): readonly Look[] {
+    const known = topRefused.find(key)
+    const home = network ?? known?.network ?? (kind === 'network' ? key : null)
+    const crowd = options.crowdSize(home ?? key)
+    const named = { key, kind: kind ?? kindOf(known), tag: tag ?? known?.tag ?? tagOf(key), factor }
+    return looksAt(named, options.rules().plans, crowd)
+  }
+
+  return {
+    topRefused: async () => topRefused.list(wallMs()),
+    async keysOf(shown) {
+      const { network, principal, token, classId } = evidenceOf(shown)
+      const keys: NamedKey[] = []
+      const own = { network: null, factor: 1 }
+      if (principal !== null) keys.push({ ...own, key: principal.id, kind: 'principal', tag: principal.tag })
+      if (token !== null) keys.push({ ...own, key: token.id, kind: 'token', tag: token.tag })
+      if (shown.address === null) return keys
+      const { id, tag, parents } = network
+      if (principal === null) keys.push({ key: classId, kind: 'class', network: id, tag, factor: 1 })
+      for (const level of [{ id, factor: 1 }, ...parents]) {
+        keys.push({ key: level.id, kind: 'network', network: level.id, tag, factor: level.factor })
+      }
+      return keys
+    },
+    async keyState(named) {
+      const looks = looksFor(named)
+      const debits = looks.map(({ debit }) => debit)
+      const debts = shared === null ? local.charge(debits) : await shared.charge(debits)
+      const refused = topRefused.find(named.key)
+      const nowMs = wallMs()
+      return {
+        key: named.key,
+        kind: named.kind ?? kindOf(refused),
+        buckets: debts && looks.map((look, i) => bucketState(look, debts[i]!)),
+        order: orders.list(nowMs).find(({ key }) => key === named.key) ?? null,
+        refused,
+      }
+    },
+    async reset(named) {
+      const debits = emptying(looksFor(named))
+      local.charge(debits)
+      if (shared === null) return true
+      // What is known here of the buckets would refuse on, until the time at which they would have had a token.
+      shared.endLeases()
+      return (await shared.charge(debits)) !== null
+    },
+    orders: async () => orders.list(wallMs()),
+    place: async (order) => orders.place(order, wallMs()),
+    lift: async (key) => orders.lift(key, wallMs()),
+  }
+}
+
+/** What a key that was refused names, by its tier. */
+function kindOf(refused: Refused | null): KeyKind | null {
+  if (refused === null) return null
+  const { tier } = refused
+  return tier === 'overflow' ? 'class' : tier
+}

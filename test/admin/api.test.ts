@@ -1,0 +1,273 @@
+import { createHash } from 'node:crypto'
+import t, { type Test } from 'tap'
+import type { KeyState } from '../../src/admin/backstage.ts'
+import type { Order } from '../../src/proxy/orders.ts'
+import type { Refused } from '../../src/proxy/top-refused.ts'
+import { manualClock, type PolicyChanges, startTestApp } from '../fixtures/app.ts'
+import { limitOf } from '../fixtures/policy.ts'
+import { startUpstream } from '../fixtures/upstream.ts'
+
+const TOKEN = 'the-admin-token'
+const ANY = 'A'.repeat(22)
+const TOMORROW = new Date(Date.now() + 86_400_000).toISOString()
+
+t.test(
+  'what changes something needs the token, as a bearer, and its body shape is told when it is wrong',
+  async (t) => {
+    const { post } = await open(t)
+    for (const action of ['reset', 'ban', 'grant', 'lift']) {
+      const order = { key: ANY, reason: 'why not' }
+      for (const authorization of [
+        '',
+        'Bearer',
+        'Bearer x',
+        `Bearer ${TOKEN}x`,
+        `Bearer ${TOKEN.slice(1)}`,
+        TOKEN,
+        `Basic ${Buffer.from(`admin:${TOKEN}`).toString('base64')}`,
+      ]) {
+        const refused = await post(action, order, { authorization })
+        t.equal(refused.status, 401, `${action}: ${authorization}`)
+        t.equal(refused.headers.get('content-type'), 'application/problem+json')
+        t.equal(refused.headers.get('www-authenticate'), 'Bearer realm="Sluice"', 'a browser asks for nothing')
+      }
+      t.not((await post(action, order, { authorization: `bearer ${TOKEN}` })).status, 401)
+    }
+  },
+)
+
+t.test('without a token in the policy nothing can be changed, and the answer says what to set', async (t) => {
+  const { post } = await open(t, { adminToken: null })
+  const refused = await post('ban', { key: ANY, for: '1h', reason: 'x' }, { authorization: 'Bearer ' })
+  t.equal(refused.status, 403)
+  t.match(await refused.text(), 'set admin_token, admin_token_file or SLUICE_ADMIN_TOKEN')
+})
+
+t.test('on loopback reading needs no token; beyond it all but metrics and health do', async (t) => {
+  const near = await open(t)
+  t.equal((await near.get('/api/stats')).status, 200)
+  const far = await open(t, { admin: { host: '0.0.0.0', port: 0 } })
+  for (const path of ['/metrics', '/livez', '/readyz']) t.equal((await far.get(path)).status, 200, path)
+  for (const path of ['/', '/page.js', '/api/stats', '/api/policy', '/api/none', '/none', `/api/keys/${ANY}`]) {
+    const refused = await far.get(path)
+    t.equal(refused.status, 401, path)
+    t.match(refused.headers.get('www-authenticate'), /^Basic realm=.*, Bearer/)
+    t.not((await far.get(path, { authorization: `Bearer ${TOKEN}` })).status, 401, path)
+    const basic = Buffer.from(`anyone:${TOKEN}`).toString('base64')
+    t.not((await far.get(path, { authorization: `Basic ${basic}` })).status, 401, path)
+    t.equal((await far.get(path, { authorization: `Basic ${Buffer.from('a:b').toString('base64')}` })).status, 401)
+  }
+  const untold = await open(t, { admin: { host: '0.0.0.0', port: 0 }, adminToken: null })
+  t.equal((await untold.get('/api/stats')).status, 403)
+  t.equal((await untold.get('/metrics')).status, 200)
+})
+
+t.test('a reload changes the token', async (t) => {
+  const { app, policy, post } = await open(t)
+  app.reload({ ...policy, adminToken: 'another' })
+  const order = { key: ANY, for: '1h', reason: 'x' }
+  t.equal((await post('ban', order)).status, 401)
+  t.equal((await post('ban', order, { authorization: 'Bearer another' })).status, 200)
+})
+
+t.test('a body that is wrong is refused, each with what to write', async (t) => {
+  const { post, adminUrl } = await open(t)
+  const good = { key: ANY, for: '1h', reason: 'x' }
+  for (const [order, status, detail] of [
+    [{ ...good, key: '127.0.0.1' }, 400, 'key is not a pseudonym'],
+    [{ ...good, key: `${ANY}~3` }, 400, 'order about their network'],
+    [{ ...good, reason: ' ' }, 400, 'reason is missing'],
+    [{ ...good, reason: 'x'.repeat(301) }, 400, 'longer than 300'],
+    [{ ...good, for: '1 hour' }, 400, "for: '1 hour' is not a duration; write 15m"],
+    [{ ...good, for: '400d' }, 400, 'too long; write at most 366d'],
+    [{ ...good, until: '2040-01-01' }, 400, 'for and until are both there'],
+    [{ ...good, for: undefined, until: '2020-01-01T00:00:00Z' }, 400, 'until has passed'],
+    [{ ...good, for: undefined, until: 'tomorrow' }, 400, "until: 'tomorrow' is not a time"],
+    [{ ...good, unitl: '1h' }, 400, "'unitl' is not a member of this; write key, for, until, reason"],
+  ] as const) {
+    const answer = await post('ban', order)
+    t.equal(answer.status, status, detail)
+    t.match(await answer.text(), detail)
+  }
+  const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }
+  const raw = (body: string, more = {}) =>
+    fetch(`${adminUrl}/api/ban`, { method: 'POST', headers: { ...headers, ...more }, body })
+  t.equal((await raw('[1]')).status, 400)
+  t.equal((await raw('{')).status, 400)
+  t.equal((await raw('{}', { 'content-type': 'text/plain' })).status, 415)
+  t.equal((await raw(`{"key":"${'x'.repeat(20_000)}"}`)).status, 413)
+  const get = await fetch(`${adminUrl}/api/ban`)
+  t.equal(get.status, 401)
+  const allowed = await fetch(`${adminUrl}/api/ban`, { headers })
+  t.equal(allowed.status, 405)
+  t.equal(allowed.headers.get('allow'), 'POST')
+})
+
+t.test(
+  'a ban refuses with 403 until it ends by the clock, also what no limit counts, and survives a reload',
+  async (t) => {
+    let nowMs = Date.parse('2027-01-01T00:00:00Z')
+    const { app, policy, ask, post, network, metric } = await open(t, {}, { wallMs: () => nowMs })
+    t.equal(await ask(), 200)
+    t.equal((await post('ban', { key: await network(), for: '15m', reason: 'scrapes' })).status, 200)
+    t.equal(await ask(), 403)
+    app.reload({ ...policy, limits: [] })
+    t.equal(await ask(), 403)
+    nowMs += 15 * 60_000 - 1
+    t.equal(await ask(), 403)
+    nowMs += 1
+    t.equal(await ask(), 200)
+    t.equal(await metric('sluice_requests_total', { outcome: 'denied' }), 3)
+  },
+)
+
+t.test('in shadow a ban refuses nobody, as a deny does not', async (t) => {
+  const { ask, post, network, logged } = await open(t, { mode: 'shadow' })
+  await post('ban', { key: await network(), for: '15m', reason: 'scrapes' })
+  t.equal(await ask(), 200)
+  t.equal(logged('request').at(-1)!.denied_by, 'ban')
+})
+
+t.test('a grant exempts from the limits, and a ban on the same client goes first', async (t) => {
+  const { ask, post, network, get, metric } = await open(t)
+  while ((await ask()) !== 429);
+  const { refused } = (await (await get('/api/refused')).json()) as { refused: Refused[] }
+  const { key, tag } = refused[0]!
+  t.same(refused, [{ key, tier: 'class', tag, network: await network(), networks: 1, count: 1, error: 0 }])
+  t.equal((await post('grant', { key, until: TOMORROW, reason: 'partner' })).status, 200)
+  t.equal(await ask(), 200)
+  t.equal(await metric('sluice_requests_total', { outcome: 'exempt' }), 1)
+  await post('ban', { key: await network(), for: '1h', reason: 'all of them' })
+  t.equal(await ask(), 403)
+  t.same(
+    ((await (await get('/api/orders')).json()) as Order[]).map(({ kind, reason }) => [kind, reason]),
+    [
+      ['ban', 'all of them'],
+      ['grant', 'partner'],
+    ],
+  )
+  t.equal((await post('lift', { key: await network(), reason: 'over' })).status, 200)
+  t.equal(await ask(), 200)
+  t.equal((await post('lift', { key, reason: 'over' })).status, 200)
+  t.equal(await ask(), 429)
+  t.equal((await post('lift', { key, reason: 'over' })).status, 404)
+})
+
+t.test('a key shows its buckets as they are, refilling by the clock, and a reset fills them', async (t) => {
+  const clock = manualClock()
+  const { ask, post, keys } = await open(t, {}, { clock })
+  await ask()
+  await ask()
+  const look = async () => (await keys({ address: '127.0.0.1', user_agent: 'tester', accept_language: 'en' }))[0]!
+  const own = { limit: 'device', bucket: 'own', burst: 3, rate: 0.1 }
+  t.match(await look(), {
+    kind: 'class',
+    buckets: [{ ...own, debt: 2, remaining: 1, next_ms: 10_000, full_ms: 20_000 }],
+  })
+  clock.advance(5000)
+  t.match((await look()).buckets, [{ ...own, debt: 1.5, remaining: 1, next_ms: 5000, full_ms: 15_000 }])
+  await ask()
+  t.equal(await ask(), 429)
+  const { key } = await look()
+  t.equal((await post('reset', { key, reason: 'helpdesk' })).status, 200)
+  t.match((await look()).buckets, [{ ...own, debt: 0, remaining: 3, next_ms: 0, full_ms: 0 }])
+  t.equal(await ask(), 200)
+})
+
+t.test('looking something up charges nothing, and what it was looked up by is found nowhere', async (t) => {
+  const { post, get, keys, lines, metric, ask } = await open(t)
+  await ask()
+  const canaries = { address: '198.51.100.77', token: 'canary-token-value', user_agent: 'canary-agent' }
+  for (let n = 0; n < 5; n++) t.equal((await keys(canaries)).length, 3)
+  t.same(
+    (await keys(canaries)).map(({ kind }) => kind),
+    ['token', 'class', 'network'],
+  )
+  const { key, buckets } = (await keys(canaries))[0]!
+  t.equal(buckets![0]!.debt, 0)
+  const wrong = await post('lookup', { address: 'canary-token-value' })
+  t.equal(wrong.status, 400)
+  t.notMatch(await wrong.text(), 'canary')
+  await post('ban', { key, for: '1h', reason: 'x' })
+  const shown = await Promise.all(
+    ['stats', 'refused', 'orders', 'audit', 'policy', `keys/${key}`].map(async (path) =>
+      (await get(`/api/${path}`)).text(),
+    ),
+  )
+  for (const text of [...shown, ...lines, JSON.stringify(await keys(canaries))]) {
+    for (const canary of Object.values(canaries)) t.notMatch(text, canary)
+  }
+  t.equal(await metric('sluice_requests_total'), 1)
+})
+
+t.test('an API key is looked up under its principal, an unlisted one under what it claims', async (t) => {
+  const hash = createHash('sha256').update('the-key').digest('hex')
+  const apiKeys = { header: 'x-api-key', principals: new Map([[hash, 'acme']]), enrolment: 'controlled' } as const
+  const { keys, post } = await open(t, { identity: { apiKeys } })
+  t.match(await keys({ api_key: 'the-key' }), [{ kind: 'principal' }])
+  t.match(await keys({ api_key: 'no-key' }), [{ kind: 'token' }])
+  const none = await post('lookup', {})
+  t.match(await none.text(), 'nothing to look up; write an address, a token or an api_key')
+})
+
+t.test(
+  'the policy is shown without its secrets, with when it was loaded and whether the last reload was taken',
+  async (t) => {
+    const { app, get, policy } = await open(t)
+    const shown = await (await get('/api/policy')).text()
+    for (const secret of [TOKEN, ...policy.identity.secrets]) t.notMatch(shown, secret)
+    t.match(JSON.parse(shown), { hash: 'test', file: null, last_reload: 'success', policy: { mode: 'enforce' } })
+    t.ok(Math.abs(JSON.parse(shown).loaded_at_ms - Date.now()) < 60_000)
+    app.refuseReload()
+    t.match(await (await get('/api/policy')).json(), { last_reload: 'failure' })
+  },
+)
+
+t.test('what is done is kept with its reason, and logged', async (t) => {
+  const { post, get, logged } = await open(t)
+  const reason = 'line one\nline two <b>'
+  await post('ban', { key: ANY, until: TOMORROW, reason })
+  await post('lift', { key: ANY, reason: 'over' })
+  await post('reset', { key: ANY, reason: 'fresh' })
+  const deeds = await (await get('/api/audit')).json()
+  t.match(deeds, [
+    { action: 'reset', reason: 'fresh' },
+    { action: 'lift', key: ANY, reason: 'over' },
+    { action: 'ban', reason: 'line one·line two <b>', until_ms: Date.parse(TOMORROW) },
+  ])
+  t.match(logged('done through the admin port'), [
+    { action: 'ban', key: ANY, until: TOMORROW },
+    { action: 'lift' },
+    { action: 'reset' },
+  ])
+})
+
+async function open(t: Test, changes: PolicyChanges = {}, options: Parameters<typeof startTestApp>[2] = {}) {
+  const upstream = await startUpstream(t)
+  const limits = [limitOf({ rate: { tokens: 1, seconds: 10 }, burst: 3 })]
+  const app = await startTestApp(t, { limits, adminToken: TOKEN, ...changes, upstream: { url: upstream.url } }, options)
+  const adminUrl = app.adminUrl.replace('0.0.0.0', '127.0.0.1')
+  const get = (path: string, headers: Record<string, string> = {}) => fetch(`${adminUrl}${path}`, { headers })
+  const post = (action: string, body: unknown, headers: Record<string, string> = {}) =>
+    fetch(`${adminUrl}/api/${action}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    })
+  const keys = async (shown: unknown) => (await (await post('lookup', shown)).json()) as KeyState[]
+  return {
+    ...app,
+    adminUrl,
+    get,
+    post,
+    keys,
+    async ask() {
+      const response = await fetch(app.url, { headers: { 'user-agent': 'tester', 'accept-language': 'en' } })
+      await response.arrayBuffer()
+      return response.status
+    },
+    async network(): Promise<string> {
+      return (await keys({ address: '127.0.0.1' })).find(({ kind }) => kind === 'network')!.key
+    },
+  }
+}
