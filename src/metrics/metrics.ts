@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { MARK_PROBLEMS } from '../identity/device-mark.ts'
 import { TOKEN_PROBLEMS } from '../identity/jwt.ts'
+import { createDurations, createTally } from './tally.ts'
 
 const REQUEST_OUTCOMES = ['forwarded', 'limited', 'denied', 'exempt', 'error', 'aborted'] as const
 
@@ -29,29 +30,33 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     new Counter<L>({ name, help, labelNames, registers })
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Gauge<L>({ name, help, labelNames, registers })
-  const histogram = <L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[] = []) =>
-    new Histogram<L>({ name, help, buckets, labelNames, registers })
+  const histogram = (name: string, help: string, buckets: number[]) => new Histogram({ name, help, buckets, registers })
+  // What each request counts.
+  const tally = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    createTally<L>({ name, help, labelNames, registers })
+  const durations = (name: string, help: string, bounds: readonly number[], label: string | null = null) =>
+    createDurations(registry, { name, help, bounds, label })
 
   const metrics = {
     registry,
-    requests: counter('sluice_requests_total', 'Requests by what became of them.', ['route', 'outcome']),
-    responses: counter('sluice_responses_total', 'Answers sent, by status code.', ['route', 'code']),
-    limitDecisions: counter('sluice_limit_decisions_total', 'What each limit said of the requests it applied to.', [
+    requests: tally('sluice_requests_total', 'Requests by what became of them.', ['route', 'outcome']),
+    responses: tally('sluice_responses_total', 'Answers sent, by status code.', ['route', 'code']),
+    limitDecisions: tally('sluice_limit_decisions_total', 'What each limit said of the requests it applied to.', [
       'limit',
       'outcome',
     ]),
-    requestSeconds: histogram(
+    requestSeconds: durations(
       'sluice_request_duration_seconds',
       'Time from the header of a request to the end of its answer.',
       REQUEST_SECONDS,
-      ['outcome'],
+      'outcome',
     ),
-    upstreamSeconds: histogram(
+    upstreamSeconds: durations(
       'sluice_upstream_duration_seconds',
       "Time from the sending of a request upstream to the header of the upstream's answer.",
       REQUEST_SECONDS,
     ),
-    decisionSeconds: histogram('sluice_decision_duration_seconds', 'Time a decision took.', DECISION_SECONDS, ['path']),
+    decisionSeconds: durations('sluice_decision_duration_seconds', 'Time a decision took.', DECISION_SECONDS, 'path'),
     untrustedForwarding: counter(
       'sluice_untrusted_forwarding_total',
       'Requests whose forwarding fields were ignored because their peer is not trusted.',
@@ -62,7 +67,7 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     storeFallbacks: counter('sluice_store_fallbacks_total', 'Requests decided without the shared store.', ['action']),
     storeBreaker: gauge('sluice_store_breaker_state', 'Breaker over the shared store: 0 closed, 1 open.'),
     leasedTokens: counter('sluice_leased_tokens_total', 'Tokens taken from the shared store in advance.', ['result']),
-    identities: counter('sluice_identities_total', 'Limited requests by how their client was told.', ['tier']),
+    identities: tally('sluice_identities_total', 'Limited requests by how their client was told.', ['tier']),
     badTokens: counter(
       'sluice_bad_tokens_total',
       'Requests with a JWT that is only a claim, by what is wrong with it.',
@@ -106,13 +111,13 @@ export function createMetrics(build: { readonly version: string; readonly node: 
 export function announceSeries(metrics: Metrics, routes: readonly string[], limits: readonly string[]): void {
   const { requests, limitDecisions, requestSeconds, decisionSeconds, identities, storeCalls, storeFallbacks } = metrics
   for (const outcome of REQUEST_OUTCOMES) {
-    requestSeconds.zero({ outcome })
+    requestSeconds.announce(outcome)
     for (const route of routes) requests.inc({ route, outcome }, 0)
   }
   for (const limit of limits) {
     for (const outcome of ['allowed', 'limited', 'would_limit']) limitDecisions.inc({ limit, outcome }, 0)
   }
-  for (const path of ['local', 'leased', 'store', 'fallback']) decisionSeconds.zero({ path })
+  for (const path of ['local', 'leased', 'store', 'fallback']) decisionSeconds.announce(path)
   for (const result of ['admitted', 'full', 'limited']) metrics.admissions.inc({ result }, 0)
   for (const tier of ['principal', 'member', 'token', 'class', 'overflow']) identities.inc({ tier }, 0)
   for (const reason of TOKEN_PROBLEMS) metrics.badTokens.inc({ reason }, 0)

@@ -25,22 +25,25 @@ export type Finished = {
 /** Counts a finished request, once. */
 export function countRequest(metrics: Metrics, finished: Finished): void {
   const { route, outcome, status, decision, identity } = finished
-  metrics.requests.inc({ route, outcome })
-  if (status !== null) metrics.responses.inc({ route, code: codeLabel(status) })
-  metrics.requestSeconds.observe({ outcome }, finished.totalUs / 1e6)
-  if (finished.upstreamUs !== null) metrics.upstreamSeconds.observe(finished.upstreamUs / 1e6)
-  if (identity !== null) metrics.identities.inc({ tier: identity.tier })
+  metrics.requests.count(route, outcome)
+  if (status !== null) metrics.responses.count(route, codeLabel(status))
+  metrics.requestSeconds.observe(outcome, finished.totalUs / 1e6)
+  if (finished.upstreamUs !== null) metrics.upstreamSeconds.observe('', finished.upstreamUs / 1e6)
+  if (identity !== null) metrics.identities.count(identity.tier)
   if (decision === null) return
-  metrics.decisionSeconds.observe({ path: decision.path }, finished.decisionUs / 1e6)
+  metrics.decisionSeconds.observe(decision.path, finished.decisionUs / 1e6)
   for (const { plan, outcome: said } of decision.outcomes) {
-    metrics.limitDecisions.inc({ limit: plan.limit.name, outcome: said })
+    metrics.limitDecisions.count(plan.limit.name, said)
   }
 }
 
 /** Writes a finished request's access line, and a record of the decision where a limit refused or would have. */
 export function logRequest(log: Logger, policy: LogPolicy, finished: Finished, random: () => number): void {
   const { requestId, traceId, route, identity, decision, outcome } = finished
+  const isTold = isAccessTold(policy, outcome, random)
   const limits = decision === null ? [] : decision.outcomes.filter((said) => said.outcome !== 'allowed')
+  const isRecorded = decision !== null && (limits.length > 0 || decision.verdict !== 'allowed')
+  if (!isTold && !isRecorded) return
   const context = {
     request_id: requestId,
     ...(traceId === null ? {} : { trace_id: traceId }),
@@ -48,7 +51,7 @@ export function logRequest(log: Logger, policy: LogPolicy, finished: Finished, r
     ...(identity === null ? {} : { key: identity.id, tier: identity.tier }),
     ...(identity !== null && policy.clientAddress ? { client_address: identity.network.address } : {}),
   }
-  if (decision !== null && (limits.length > 0 || decision.verdict !== 'allowed')) {
+  if (isRecorded) {
     log.info(
       {
         ...context,
@@ -62,9 +65,7 @@ export function logRequest(log: Logger, policy: LogPolicy, finished: Finished, r
       decision.verdict === 'allowed' ? 'would limit' : 'refused',
     )
   }
-  const isForwarded = outcome === 'forwarded' || outcome === 'exempt'
-  if (policy.access === 'off' || (policy.access === 'refused' && isForwarded)) return
-  if (isForwarded && policy.sample < 1 && random() >= policy.sample) return
+  if (!isTold) return
   log.info(
     {
       ...context,
@@ -77,4 +78,10 @@ export function logRequest(log: Logger, policy: LogPolicy, finished: Finished, r
     },
     'request',
   )
+}
+
+function isAccessTold({ access, sample }: LogPolicy, outcome: RequestOutcome, random: () => number): boolean {
+  if (access === 'off') return false
+  if (outcome !== 'forwarded' && outcome !== 'exempt') return true
+  return access !== 'refused' && (sample >= 1 || random() < sample)
 }

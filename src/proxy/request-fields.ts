@@ -75,7 +75,10 @@ export function requestFields(facts: Facts, options: RequestFieldsOptions): stri
 /** Whether a field (lower-case name) speaks of who the client is or came through. */
 export function isForwarding(name: string, peerFields: readonly string[]): boolean {
   return (
-    name.startsWith('x-forwarded-') || FORWARDING.has(name) || peerFields.includes(name) || TLS_FINGERPRINT.test(name)
+    name.startsWith('x-forwarded-') ||
+    FORWARDING.has(name) ||
+    peerFields.includes(name) ||
+    (name.includes('ja') && TLS_FINGERPRINT.test(name))
   )
 }
 

@@ -25,7 +25,7 @@ t.test('counters, histograms and what is under way add up; the policy and the bu
   const [primary, one, two] = [start(), start(), start()]
   for (const { metrics } of [one, two]) {
     metrics.requests.inc({ route: 'default', outcome: 'forwarded' }, 5)
-    metrics.requestSeconds.observe({ outcome: 'forwarded' }, 0.002)
+    metrics.requestSeconds.observe('forwarded', 0.002)
     metrics.inflight.inc()
     metrics.reloads.inc({ result: 'success' })
   }
@@ -58,7 +58,7 @@ t.test('the series are those of one process, also while there is no worker', asy
 t.test('no counter falls when a worker ends, and what was under way in it is gone', async (t) => {
   const [primary, one] = [start(), start()]
   one.metrics.requests.inc({ route: 'default', outcome: 'forwarded' }, 7)
-  one.metrics.requestSeconds.observe({ outcome: 'forwarded' }, 0.002)
+  one.metrics.requestSeconds.observe('forwarded', 0.002)
   one.metrics.inflight.inc()
   let ended: MetricsSnapshot = []
   for (let i = 0; i < 3; i++) ended = addEnded(ended, await one.snapshot())
