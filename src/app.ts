@@ -7,6 +7,7 @@ import { createPageRoutes } from './admin/page-files.ts'
 import { createAdminServer } from './admin/server.ts'
 import { type Clock, monotonicClock } from './clock.ts'
 import { SluiceError } from './errors.ts'
+import { createExplain } from './explain/explain.ts'
 import { createJwks } from './identity/jwks.ts'
 import { createMembership } from './identity/membership.ts'
 import { guardRoll, type RollAnswer, type RollCall } from './identity/roll.ts'
@@ -20,6 +21,7 @@ import { announceSeries, createMetrics, type Metrics } from './metrics/metrics.t
 import { IGNORED, keepStartOnly, startOnlyChanges } from './policy/start-only.ts'
 import type { HostPort, Policy, StorePolicy } from './policy/types.ts'
 import { createOrders, type Order } from './proxy/orders.ts'
+import { createRecentRefusals } from './proxy/recent-refusals.ts'
 import { createProxy } from './proxy/server.ts'
 import { createTopRefused } from './proxy/top-refused.ts'
 import { createMemoryStore } from './stores/memory.ts'
@@ -103,16 +105,23 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
   const orders = createOrders()
   for (const order of crew?.orders ?? []) orders.place(order, wallMs())
   const topRefused = createTopRefused(wallMs())
+  const recentRefusals = createRecentRefusals(wallMs)
   const proxy = createProxy({
     ...{ policy, limiter, membership, metrics, log, clock, random, wallMs, jwks, crew },
-    ...{ orders, topRefused },
+    ...{ orders, topRefused, recentRefusals },
+  })
+  const explain = createExplain({
+    ...{ rules: proxy.rules, membership, local, orders, wallMs },
+    charge: shared?.chargeNow ?? null,
+    roll: shared?.roll ?? null,
+    nowUs: clock.nowUs,
   })
   const backstage = createBackstage({
     rules: proxy.rules,
     crowdSize: membership.crowdSize,
     local,
     shared: shared && { charge: shared.chargeNow, endLeases: shared.leases.renew },
-    ...{ orders, topRefused, jwks, wallMs },
+    ...{ orders, topRefused, recentRefusals, explain, jwks, wallMs },
   })
   let isReady = true
   const { droppedLines = () => 0, policyFile = null } = options

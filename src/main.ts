@@ -7,6 +7,8 @@ const USAGE = `Usage: sluice [command] [options]
 
   serve [-c file]     run the proxy (the default command); without a file the default policy holds
   check <file...>     tell all problems of policy files
+  explain ...         why a request passes or not: sluice explain -c policy.yaml -H 'User-Agent: x' --from 203.0.113.9 /path,
+                      or sluice explain --admin http://127.0.0.1:8081 <request id of a refusal>
   schema              print the JSON Schema of the policy format
   hash-key [name]     read an API key from standard input, print its line for hashes_file
   version             print the version
@@ -30,6 +32,7 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   if (first === '-v' || first === '--version' || first === 'version') return say(`${readVersion()}\n`)
   // Loaded when wanted: what `serve` needs takes most of a second to load, which `version` should not wait for.
   if (first === 'check') return (await import('./commands/check.ts')).check(rest, io)
+  if (first === 'explain') return (await import('./commands/explain.ts')).explain(rest, { ...io, input: process.stdin })
   if (first === 'schema') return (await import('./commands/schema.ts')).schema(rest, io)
   if (first === 'hash-key')
     return (await import('./commands/hash-key.ts')).hashKey(rest, { ...io, input: process.stdin })
@@ -37,7 +40,10 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   // What the primary of several workers starts.
   if (first === 'worker' && process.send !== undefined) return runWorker()
   if (first === undefined || first.startsWith('-')) return runServe(argv)
-  throw new SluiceError('usage', `'${first}' is not a command; write serve, check, schema, hash-key or version`)
+  throw new SluiceError(
+    'usage',
+    `'${first}' is not a command; write serve, check, explain, schema, hash-key or version`,
+  )
 }
 
 async function runServe(args: readonly string[]): Promise<ExitCode> {

@@ -6,6 +6,7 @@ import type { Policy } from '../policy/types.ts'
 import type { Order } from '../proxy/orders.ts'
 import { createAudit, type Deed } from './audit.ts'
 import type { Backstage, Shown } from './backstage.ts'
+import { explainRoute } from './explain-route.ts'
 import { BadMember, onlyMembers, readEnd, readKey, readReason, readShown } from './read-order.ts'
 import { type AdminAnswer, type AdminRequest, type AdminRoute, json, problem } from './route.ts'
 import { readStats } from './stats.ts'
@@ -56,6 +57,8 @@ export function createApi(options: ApiOptions): readonly AdminRoute[] {
 
   return [
     reads('/api/stats', async () => json(readStats(await snapshot(), policy(), wallMs()))),
+    reads('/api/refusals', async () => json(await backstage.refusals())),
+    reads('/api/explain', explainRoute(backstage)),
     reads('/api/refused', async () => json(await backstage.topRefused())),
     reads('/api/orders', async () => json(await backstage.orders())),
     reads('/api/audit', async () => json(audit.list())),

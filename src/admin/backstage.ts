@@ -1,4 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Explanation } from '../explain/explain.ts'
+import type { Question } from '../explain/question.ts'
 import { parseAddress } from '../identity/address.ts'
 import type { Evidence } from '../identity/evidence.ts'
 import { compileIdentify } from '../identity/identify.ts'
@@ -8,6 +10,7 @@ import { createKeyring } from '../identity/keyring.ts'
 import { tagOf } from '../identity/pseudonym.ts'
 import type { Debit, LocalStore } from '../limiter/store.ts'
 import type { Order, Orders } from '../proxy/orders.ts'
+import type { RecentRefusals, Refusal } from '../proxy/recent-refusals.ts'
 import type { Rules } from '../proxy/rules.ts'
 import type { Refused, TopRefused } from '../proxy/top-refused.ts'
 import { type BucketState, bucketState, emptying, type KeyKind, type Look, looksAt } from './key-buckets.ts'
@@ -51,6 +54,11 @@ export type KeyState = {
  * several, a reset and an order are for each of them, and what was refused at any of them counts.
  */
 export type Backstage = {
+  /** What would become of a request now, and why; charges nothing. */
+  explain(question: Question): Promise<Explanation>
+  /** The refusal of a request, if it was one of the last; the newest refusals. */
+  refusal(requestId: string): Promise<Refusal | null>
+  refusals(): Promise<readonly Refusal[]>
   topRefused(): Promise<ReturnType<TopRefused['list']>>
   /** The keys under which who shows this is counted. Nothing of it is kept, logged or given back. */
   keysOf(shown: Shown): Promise<readonly NamedKey[]>
@@ -63,6 +71,9 @@ export type Backstage = {
   lift(key: string): Promise<Order | null>
 }
 
+/** How many of the newest refusals are told. */
+export const SHOWN_REFUSALS = 50
+
 export type BackstageOptions = {
   readonly rules: () => Rules
   readonly crowdSize: (networkId: string) => CrowdSize
@@ -74,6 +85,8 @@ export type BackstageOptions = {
   } | null
   readonly orders: Orders
   readonly topRefused: TopRefused
+  readonly recentRefusals: RecentRefusals
+  readonly explain: Backstage['explain']
   readonly jwks: Jwks
   /** Milliseconds since the epoch. */
   readonly wallMs: () => number
@@ -84,7 +97,7 @@ const NO_ADDRESS = { text: '0.0.0.0', family: 'ipv4' } as const
 
 /** Opens the backstage of the proxy in this process. */
 export function createBackstage(options: BackstageOptions): Backstage {
-  const { local, shared, orders, topRefused, wallMs } = options
+  const { local, shared, orders, topRefused, recentRefusals, wallMs } = options
 
   /** By keys of its own and without the memory of those in use: what is looked up leaves no trace there. */
   function evidenceOf({ address, authorization, apiKey, userAgent, acceptLanguage }: Shown): Evidence {
@@ -109,6 +122,9 @@ export function createBackstage(options: BackstageOptions): Backstage {
   }
 
   return {
+    explain: options.explain,
+    refusal: async (requestId) => recentRefusals.find(requestId),
+    refusals: async () => recentRefusals.latest(SHOWN_REFUSALS),
     topRefused: async () => topRefused.list(wallMs()),
     async keysOf(shown) {
       const { network, principal, token, classId } = evidenceOf(shown)

@@ -33,6 +33,8 @@ export type Membership = {
   use(policy: AdmissionPolicy): void
   /** The networks of which something is kept. */
   size(): number
+  /** One that knows the same of a network and its parents, and by which nothing changes here. */
+  copy(network: Network, roll: Roll | null): Membership
   /** How large the crowd of a network is, by its pseudonym. */
   crowdSize(networkId: string): CrowdSize
 }
@@ -42,6 +44,8 @@ export type MembershipOptions = {
   readonly onAdmission?: (result: AdmissionResult) => void
   /** What instances share of their members. */
   readonly roll?: Roll | null
+  /** What is known of networks at the start, by their pseudonyms. */
+  readonly crowds?: Map<string, Crowd>
 }
 
 /** A membership that shares nothing answers at once. */
@@ -83,7 +87,7 @@ export function createMembership(options: MembershipOptions): Membership {
   const turnedAway = new LRUCache<string, number>({ max: MAX_TURNED_AWAY })
   /** Those whom the roll is being asked about. */
   const asking = new Map<string, Promise<Member | null>>()
-  const crowds = new Map<string, Crowd>()
+  const { crowds = new Map<string, Crowd>() } = options
   let sweeping = crowds.entries()
 
   function stand(evidence: Evidence, nowUs: number, wallMs: number): Identity | Promise<Identity> {
@@ -329,6 +333,14 @@ export function createMembership(options: MembershipOptions): Membership {
       policy = next
     },
     size: () => crowds.size,
+    copy({ id, parents }, sharedRoll) {
+      const known = [id, ...parents.map((parent) => parent.id)].flatMap((one) => {
+        const crowd = crowds.get(one)
+        return crowd === undefined ? [] : [[one, crowd] as const]
+      })
+      // In one go: a member stands in each of the crowds, and is one.
+      return createMembership({ policy, roll: sharedRoll, crowds: new Map(structuredClone(known)) })
+    },
     crowdSize: (networkId) => crowds.get(networkId)?.size ?? ALONE,
   }
 }

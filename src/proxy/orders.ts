@@ -23,6 +23,9 @@ export type Orders = {
   list(nowMs: number): readonly Order[]
 }
 
+/** What a ban comes to: a deny. */
+export const BAN = { status: 403 }
+
 const MAX_ORDERS = 10_000
 
 /** Keeps bans and grants, in this process alone: they survive a reload of the policy, not a restart. */

@@ -40,8 +40,9 @@ import { addMark, type MarkRequest } from './device-cookie-answer.ts'
 import { createForwarder, type ForwardFailure, upstreamHost } from './forward.ts'
 import { refusalAnswer } from './limited-answer.ts'
 import { countRequest, logRequest } from './observe.ts'
-import type { Order, Orders } from './orders.ts'
+import { BAN, type Order, type Orders } from './orders.ts'
 import { type OwnAnswer, sendOwnAnswer } from './own-answer.ts'
+import type { RecentRefusals } from './recent-refusals.ts'
 import { isForwarding, requestFields } from './request-fields.ts'
 import { compileRules, type Rules } from './rules.ts'
 import { cutStalledReaders } from './stalled-readers.ts'
@@ -65,6 +66,7 @@ export type ProxyOptions = {
   /** The bans and grants of operators. */
   readonly orders: Orders
   readonly topRefused: TopRefused
+  readonly recentRefusals: RecentRefusals
 }
 
 export type Proxy = {
@@ -126,7 +128,7 @@ const MAX_DRAINED_BYTES = 64 * 1024
  * taken before the body is read, and synchronously where the limiter can.
  */
 export function createProxy(options: ProxyOptions): Proxy {
-  const { limiter, membership, metrics, log, clock, random, wallMs, orders, topRefused } = options
+  const { limiter, membership, metrics, log, clock, random, wallMs, orders, topRefused, recentRefusals } = options
   const { server: settings, upstream } = options.policy
   const forwarder = createForwarder(upstream)
   const upgrader = createUpgrader(upstream)
@@ -224,7 +226,10 @@ export function createProxy(options: ProxyOptions): Proxy {
     // The client may have gone while the store was asked; what it was charged stays charged.
     if (exchange.isFinished) return
     if (decision.verdict === 'allowed') return forward(exchange, client, 'forwarded')
-    const refusal = refusalAnswer(decision, exchange.rules.policy.refuse, random, wallMs())
+    const { requestId, route, rules } = exchange
+    const refusal = refusalAnswer(decision, rules.policy.refuse, random, wallMs())
+    const { status } = refusal.problem
+    recentRefusals.note({ requestId, route, status, policy: rules.policy.hash }, exchange.identity!, decision)
     refuse(exchange, OUTCOMES[decision.verdict], refusal)
   }
 
@@ -561,9 +566,6 @@ export function createProxy(options: ProxyOptions): Proxy {
 }
 
 const LOOP: OwnAnswer = { problem: { status: 508, detail: 'The request has come through this proxy before.' } }
-
-/** What an operator's ban comes to: a deny. */
-const BAN = { status: 403 }
 
 const OUTCOMES = { limited: 'limited', missing: 'denied', unavailable: 'error' } as const
 

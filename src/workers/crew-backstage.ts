@@ -1,4 +1,4 @@
-import type { Backstage } from '../admin/backstage.ts'
+import { type Backstage, SHOWN_REFUSALS } from '../admin/backstage.ts'
 import type { Orders } from '../proxy/orders.ts'
 import type { Refused } from '../proxy/top-refused.ts'
 import type { Crew } from './crew.ts'
@@ -13,6 +13,20 @@ const SILENT = 'no worker answered in time'
  */
 export function createCrewBackstage(askAll: Crew['askAll'], orders: Orders): Backstage {
   return {
+    async explain(question) {
+      // Buckets and members lie with the primary, which each of them asks.
+      const [one] = await askAll('explain', PATIENCE, question)
+      if (one === undefined) throw new Error(SILENT)
+      return one.answer
+    },
+    async refusal(requestId) {
+      const answers = await askAll('refusal', PATIENCE, requestId)
+      return answers.find(({ answer }) => answer !== null)?.answer ?? null
+    },
+    async refusals() {
+      const told = (await askAll('refusals', PATIENCE)).flatMap(({ answer }) => answer)
+      return told.sort((a, b) => b.timeMs - a.timeMs).slice(0, SHOWN_REFUSALS)
+    },
     async topRefused() {
       const told = (await askAll('topRefused', PATIENCE)).map(({ answer }) => answer)
       const refused = sumByKey(told.flatMap((one) => one.refused))

@@ -29,6 +29,9 @@ export async function work(io: WorkerIo): Promise<void> {
   })
   const backstage = async () => (await app).backstage
   const answers: WorkerAnswers = {
+    explain: async (question) => (await backstage()).explain(question),
+    refusal: async (requestId) => (await backstage()).refusal(requestId),
+    refusals: async () => (await backstage()).refusals(),
     topRefused: async () => (await backstage()).topRefused(),
     keysOf: async (shown) => (await backstage()).keysOf(shown),
     keyState: async (named) => (await backstage()).keyState(named),

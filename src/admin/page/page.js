@@ -63,6 +63,32 @@ function showTop({ sinceMs, refused }) {
   fill('top', rows, 'Nobody was refused.')
 }
 
+function showRefusals(refusals) {
+  const rows = refusals.slice(0, 10).map((one) =>
+    make(
+      'tr',
+      {},
+      make('td', {}, time(one.timeMs)),
+      make('td', {}, one.binding ?? '-'),
+      make('td', {}, `${Math.ceil(one.waitMs / 1000)} s`),
+      make('td', {}, one.tier),
+      make('td', {}, keyButton(one.key)),
+      make('td', {}, make('button', { type: 'button', 'aria-label': `Explain request ${one.requestId}`, click: () => explain(one.requestId) }, 'Explain')),
+    ),
+  )
+  fill('refusals', rows, 'No limit has refused anybody.')
+}
+
+/** How a refusal was decided, and what its key has now. */
+async function explain(requestId) {
+  await attempt('trouble', async () => {
+    const told = await read(`/api/explain?request_id=${encodeURIComponent(requestId)}`)
+    $('explained').textContent = JSON.stringify(told, null, 2)
+    $('explained').hidden = false
+    $('explained').focus()
+  })
+}
+
 function showOrders(orders) {
   const rows = orders.map((order) => {
     const reason = make('input', { name: 'reason', required: '', maxlength: 300, autocomplete: 'off' })
@@ -130,8 +156,9 @@ async function look() {
 }
 
 async function lookAround() {
-  const [top, orders, audit, policy] = await Promise.all(['refused', 'orders', 'audit', 'policy'].map((path) => read(`/api/${path}`)))
+  const [top, refusals, orders, audit, policy] = await Promise.all(['refused', 'refusals', 'orders', 'audit', 'policy'].map((path) => read(`/api/${path}`)))
   showTop(top)
+  showRefusals(refusals)
   showOrders(orders)
   showAudit(audit)
   if (policy.hash !== $('policy').dataset.hash || policy.last_reload !== $('policy').dataset.reload) showPolicy(policy)

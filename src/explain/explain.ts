@@ -1,0 +1,288 @@
+import { isRefusal, readFacts } from '../http/facts.ts'
+import { type AddressTrace, traceAddress } from '../identity/client-address.ts'
+import type { RequestEvidence } from '../identity/identify.ts'
+import type { Identity, Tier } from '../identity/identity.ts'
+import type { Membership } from '../identity/membership.ts'
+import type { Roll } from '../identity/roll.ts'
+import { remainingTokens, TOKEN } from '../limiter/bucket.ts'
+import type { Decision } from '../limiter/decision.ts'
+import { createLimiter } from '../limiter/limiter.ts'
+import type { Debit, LocalStore } from '../limiter/store.ts'
+import { rateFields } from '../proxy/answer-fields.ts'
+import { refusalAnswer } from '../proxy/limited-answer.ts'
+import { BAN, type Orders } from '../proxy/orders.ts'
+import type { Rules } from '../proxy/rules.ts'
+import { type Look, lookingAt, lookingRoll } from './looking.ts'
+import { mismatches } from './mismatch.ts'
+import type { Question } from './question.ts'
+import { readRequest } from './read-request.ts'
+
+/** One bucket behind a limit. Tokens are whole ones; a reserve is what this client may not take. */
+export type ExplainedBucket = {
+  /** Whose bucket it is: `own`, its `class`'s, or what its network's `newcomers` or `members` share. */
+  readonly pool: string
+  readonly key: string
+  readonly burst: number
+  readonly ratePerSecond: number
+  readonly reserve: number
+  readonly before: number
+  readonly after: number
+}
+
+export type ExplainedLimit = {
+  readonly limit: string
+  readonly mode: string
+  /** Why the limit does not apply; empty where it does. */
+  readonly mismatches: readonly string[]
+  /** Null where it does not apply, or was not asked. */
+  readonly outcome: string | null
+  readonly remaining: number | null
+  readonly waitMs: number | null
+  readonly buckets: readonly ExplainedBucket[]
+}
+
+/** What would become of a request, and why. Plain data; nothing in it is a raw token, key or User-Agent. */
+export type Explanation = {
+  readonly policy: string
+  readonly request: { readonly method: string; readonly path: string; readonly host: string }
+  readonly address: {
+    readonly hops: readonly { readonly written: string; readonly address: string | null; readonly isTrusted: boolean }[]
+    readonly end: AddressTrace['end']
+    readonly client: string
+  } | null
+  /** What the policy says of it before anybody is counted, and the entry or limit that gives it its name in metrics. */
+  readonly ruling: 'malformed' | 'denied' | 'banned' | 'granted' | 'exempt' | 'limited' | 'free'
+  readonly entry: string | null
+  readonly reason: string | null
+  readonly route: string | null
+  readonly identity: {
+    readonly tier: Tier
+    readonly key: string
+    readonly pool: Identity['pool']
+    readonly network: string
+    readonly members: number
+    readonly evidence: readonly string[]
+  } | null
+  readonly limits: readonly ExplainedLimit[]
+  readonly verdict: 'forwarded' | Exclude<Decision['verdict'], 'allowed'> | 'denied' | 'malformed'
+  readonly status: number | null
+  readonly binding: string | null
+  readonly waitMs: number | null
+  /** The fields that the limits add to the answer. */
+  readonly fields: Readonly<Record<string, string>>
+}
+
+export type ExplainOptions = {
+  readonly rules: () => Rules
+  readonly membership: Pick<Membership, 'copy'>
+  readonly local: LocalStore
+  /** Charges the shared store itself, past what is leased of it; null where there is none. */
+  readonly charge: ((debits: readonly Debit[]) => Promise<readonly number[] | null> | null) | null
+  readonly roll: Roll | null
+  readonly orders: Pick<Orders, 'find'>
+  readonly nowUs: () => number
+  readonly wallMs: () => number
+}
+
+/**
+ * Explains what would become of a request, by the steps that decide one, on looks at the buckets and a copy of what is known of
+ * its network: nothing is charged, admitted or remembered.
+ */
+export function createExplain(options: ExplainOptions): (question: Question) => Promise<Explanation> {
+  const { nowUs, wallMs } = options
+
+  return async (question) => {
+    const rules = options.rules()
+    const { policy } = rules
+    const request = await readRequest(question)
+    const start = { ...NOTHING, policy: policy.hash, request: shown(question) }
+    if (request === null) return { ...start, ...malformed(400, 'The request line or a header field is malformed.') }
+    const { maxHeaders, maxHeaderBytes } = policy.server
+    const facts = readFacts(request, {
+      maxHeaders,
+      maxTargetBytes: maxHeaderBytes / 2,
+      singleFields: rules.singleFields,
+    })
+    if (isRefusal(facts)) return { ...start, ...malformed(facts.status, facts.detail) }
+
+    const { trustedProxies, clientAddress } = policy.identity
+    const client = traceAddress(trustedProxies, clientAddress, question.from, facts.headers)
+    const ruling = rules.rule(facts, client.address)
+    const seen: Explanation = {
+      ...start,
+      request: { method: facts.method, path: facts.target.path, host: facts.host },
+      address: addressOf(client),
+      route: ruling.route,
+    }
+    const isEnforced = policy.mode === 'enforce'
+    if (ruling.kind === 'deny') return { ...seen, ...denied('denied', ruling.entry, isEnforced) }
+    const network = rules.identify.network(client.address)
+    const now = nowUs()
+    const nowMs = wallMs()
+    const evidence = rules.identify.evidence(network, facts.headers, client.isPeerTrusted, nowMs)
+    const order = options.orders.find(evidence, nowMs)
+    if (order?.kind === 'ban') {
+      return { ...seen, ...denied('banned', { name: order.key, reason: order.reason, ...BAN }, isEnforced) }
+    }
+    if (ruling.kind === 'exempt') return { ...seen, ruling: 'exempt', entry: ruling.route }
+    const limits = policy.limits.map((limit) => notAsked(limit.name, limit.mode, mismatches(limit.match, facts)))
+    if (order !== null) return { ...seen, limits, ruling: 'granted', entry: order.key, reason: order.reason }
+    if (ruling.plans.length === 0) return { ...seen, limits }
+
+    const { isPeerTrusted } = client
+    const keys = rules.limitKeys(ruling.plans, { facts, isPeerTrusted, network, verified: evidence.verified })
+    if (keys !== null && 'status' in keys) return { ...seen, limits, ...malformed(keys.status, keys.detail) }
+    const membership = options.membership.copy(network, options.roll && lookingRoll(options.roll))
+    const identity = await membership.stand(evidence, now, nowMs)
+    const local = lookingAt((debits) => options.local.charge(debits))
+    const shared = options.charge && lookingAt(options.charge)
+    const limiter = createLimiter({ local: { ...options.local, charge: local.charge }, shared })
+    const decision = await limiter.decide(identity, ruling.plans, policy.mode, now, keys)
+    const looks = decision.path === 'fallback' || shared === null ? local.looks() : shared.looks()
+    return {
+      ...seen,
+      ruling: 'limited',
+      identity: identityOf(identity, evidence, nowMs),
+      limits: limits.map((limit) => explainLimit(limit, decision, looks, identity)),
+      ...verdictOf(decision, rules, nowMs),
+    }
+  }
+}
+
+const NOTHING: Omit<Explanation, 'policy' | 'request'> = {
+  address: null,
+  ruling: 'free',
+  entry: null,
+  reason: null,
+  route: null,
+  identity: null,
+  limits: [],
+  verdict: 'forwarded',
+  status: null,
+  binding: null,
+  waitMs: null,
+  fields: {},
+}
+
+function malformed(status: number, reason: string): Pick<Explanation, 'ruling' | 'verdict' | 'status' | 'reason'> {
+  return { ruling: 'malformed', verdict: 'malformed', status, reason }
+}
+
+/** What a deny entry or a ban comes to; in shadow it lets pass. */
+function denied(
+  ruling: 'denied' | 'banned',
+  { name, reason, status }: { readonly name: string; readonly reason: string | null; readonly status: number },
+  isEnforced: boolean,
+): Pick<Explanation, 'ruling' | 'entry' | 'reason' | 'verdict' | 'status'> {
+  const verdict = isEnforced ? 'denied' : 'forwarded'
+  return { ruling, entry: name, reason, verdict, status: isEnforced ? status : null }
+}
+
+function shown({ method, target, fields }: Question): Explanation['request'] {
+  const host = fields.find(([name]) => name.toLowerCase() === 'host')?.[1] ?? ''
+  return { method, path: target.replace(/\?.*$/s, ''), host }
+}
+
+function addressOf({ hops, end, address }: AddressTrace): Explanation['address'] {
+  const shownHops = hops.map((hop) => ({ ...hop, address: hop.address?.text ?? null }))
+  return { hops: shownHops, end, client: address.text }
+}
+
+function notAsked(limit: string, mode: string, why: readonly string[]): ExplainedLimit {
+  return { limit, mode, mismatches: why, outcome: null, remaining: null, waitMs: null, buckets: [] }
+}
+
+function identityOf(identity: Identity, evidence: RequestEvidence, nowMs: number): Explanation['identity'] {
+  const { tier, id, pool, network, crowds } = identity
+  return {
+    tier,
+    key: id,
+    pool,
+    network: network.id,
+    members: crowds[0]?.members ?? 0,
+    evidence: evidenceOf(evidence, identity, nowMs),
+  }
+}
+
+/** What it was told by, in sentences. */
+function evidenceOf(
+  { principal, device, token, isNameless }: RequestEvidence,
+  { pool }: Identity,
+  nowMs: number,
+): string[] {
+  const said: string[] = []
+  if (principal !== null) {
+    said.push(`a ${principal.source.replaceAll('_', ' ')} proves it, enrolment ${principal.enrolment}`)
+  }
+  if (device !== null) {
+    const minutes = Math.max(0, Math.round((nowMs - device.issuedMs) / 60_000))
+    const home = device.isHome ? 'given on this network' : 'given on another network'
+    said.push(`a device mark of ours (${device.via}), ${minutes} min old, grade ${device.grade}, ${home}`)
+  }
+  if (token !== null) said.push('a token that is only a claim')
+  said.push(isNameless ? 'no User-Agent, no language' : 'User-Agent and languages name a class')
+  if (pool === 'members') said.push('it is admitted to its network')
+  else if (pool === 'newcomers' && (device ?? token) !== null)
+    said.push('it is not admitted to its network, or not yet')
+  return said
+}
+
+function explainLimit(
+  limit: ExplainedLimit,
+  decision: Decision,
+  looks: readonly Look[],
+  { classId }: Identity,
+): ExplainedLimit {
+  const said = decision.outcomes.find(({ plan }) => plan.limit.name === limit.limit)
+  if (said === undefined) return limit
+  const isCharged = decision.verdict === 'allowed' && said.outcome === 'allowed'
+  return {
+    ...limit,
+    outcome: said.outcome,
+    remaining: said.remaining,
+    waitMs: Math.ceil(said.waitUs / 1000),
+    buckets: looks
+      .filter(({ debit }) => nameOf(debit).limit === limit.limit && debit.cost > 0)
+      .map((look) => explainBucket(look, classId, isCharged)),
+  }
+}
+
+function explainBucket({ debit, debt }: Look, classId: string, isCharged: boolean): ExplainedBucket {
+  const { bucket, id, cost, reserve } = debit
+  return {
+    pool: id === classId ? 'class' : nameOf(debit).pool,
+    key: id,
+    burst: bucket.capacity / TOKEN,
+    ratePerSecond: bucket.tokens / bucket.seconds,
+    reserve: Math.max(0, reserve) / TOKEN,
+    before: remainingTokens(bucket, debt),
+    after: remainingTokens(bucket, isCharged ? debt + cost : debt),
+  }
+}
+
+/** A bucket is named by its limit, and a shared one by its pool besides. */
+function nameOf({ bucket }: Debit): { limit: string; pool: string } {
+  const [limit, pool = 'own'] = bucket.name.split('+')
+  return { limit: limit!, pool }
+}
+
+function verdictOf(
+  decision: Decision,
+  { policy }: Rules,
+  nowMs: number,
+): Pick<Explanation, 'verdict' | 'status' | 'binding' | 'waitMs' | 'fields'> {
+  const binding = decision.binding?.plan.limit.name ?? null
+  if (decision.verdict === 'allowed') {
+    const rate = rateFields(decision, policy.refuse.legacyHeaders, nowMs, null)
+    const list = rate === null ? [] : ['RateLimit-Policy', rate.policy, 'RateLimit', rate.limit, ...rate.legacy]
+    return { verdict: 'forwarded', status: null, binding, waitMs: 0, fields: pairs(list) }
+  }
+  const { problem, fields = [] } = refusalAnswer(decision, policy.refuse, () => 0, nowMs)
+  const limit = 'limit' in decision ? decision.limit.limit.name : binding
+  const waitMs = decision.binding === null ? null : Math.ceil(decision.binding.waitUs / 1000)
+  return { verdict: decision.verdict, status: problem.status, binding: limit, waitMs, fields: pairs(fields) }
+}
+
+function pairs(list: readonly string[]): Record<string, string> {
+  return Object.fromEntries(list.flatMap((name, i) => (i % 2 === 0 ? [[name, list[i + 1]!]] : [])))
+}

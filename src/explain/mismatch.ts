@@ -1,0 +1,23 @@
+import { compileMatch, type MatchSubject } from '../policy/match.ts'
+import type { Match } from '../policy/types.ts'
+
+const EVERYTHING: Match = { paths: [], methods: [], hosts: [], headers: [] }
+
+/** What of a limit's match a request does not meet; empty where it meets all. */
+export function mismatches(match: Match, subject: MatchSubject): string[] {
+  const fails = (part: Partial<Match>) =>
+    compileMatch([{ match: { ...EVERYTHING, ...part } }], 'folded')(subject).length === 0
+  const { paths, methods, hosts, headers } = match
+  const found: string[] = []
+  if (paths.length > 0 && fails({ paths })) found.push(`path ${subject.target.path} is not ${either(paths)}`)
+  if (methods.length > 0 && fails({ methods })) found.push(`method ${subject.method} is not ${either(methods)}`)
+  if (hosts.length > 0 && fails({ hosts })) found.push(`host ${subject.host || '(none)'} is not ${either(hosts)}`)
+  for (const field of headers) {
+    if (fails({ headers: [field] })) found.push(`header ${field.name} is not '${field.value}'`)
+  }
+  return found
+}
+
+function either(values: readonly string[]): string {
+  return values.join(' or ')
+}

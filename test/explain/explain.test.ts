@@ -1,0 +1,192 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { readQuestion } from '../../src/explain/question.ts'
+import { manualClock, type PolicyChanges, startTestApp } from '../fixtures/app.ts'
+import { limitOf } from '../fixtures/policy.ts'
+import { startRedis } from '../fixtures/redis-server.ts'
+
+const MATCH = { paths: [], methods: [], hosts: [], headers: [] }
+const DEVICE = limitOf({ name: 'device', rate: { tokens: 1, seconds: 1 }, burst: 5, newcomers: null })
+const LOGIN = limitOf({
+  ...{ name: 'login', per: 'network', rate: { tokens: 1, seconds: 10 }, burst: 2, newcomers: null },
+  match: { ...MATCH, paths: ['/login'], methods: ['POST'] },
+})
+
+/** A proxy on clocks that stand still, before an upstream that answers. */
+async function start(t: Test, changes: PolicyChanges = {}) {
+  const upstream = createServer((_, response) => response.end('ok')).listen(0, '127.0.0.1')
+  await once(upstream, 'listening')
+  t.teardown(() => void upstream.close())
+  const clock = manualClock()
+  const url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`
+  const app = await startTestApp(t, { limits: [DEVICE, LOGIN], upstream: { url }, ...changes }, { clock })
+  return {
+    ...app,
+    clock,
+    ask: async (init: RequestInit = {}, path = '/') => {
+      const answer = await fetch(`${app.url}${path}`, { ...init, headers: { 'User-Agent': 'a', ...init.headers } })
+      await answer.arrayBuffer()
+      return answer
+    },
+    explain: (given: object = {}) =>
+      app.app.backstage.explain(
+        readQuestion({ url: '/', headers: { 'User-Agent': 'a', 'Accept-Language': '*' }, ...given }),
+      ),
+  }
+}
+
+t.test('what is explained is what happens then, to each field and each token', async (t) => {
+  const proxy = await start(t)
+  for (let n = 0; n < 7; n++) {
+    const before = await proxy.explain()
+    const answer = await proxy.ask()
+    t.equal(before.status ?? 200, answer.status, `request ${n}`)
+    t.equal(before.fields.RateLimit, answer.headers.get('ratelimit'))
+    t.equal(before.fields['RateLimit-Policy'], answer.headers.get('ratelimit-policy'))
+    t.equal(before.fields['Retry-After'] ?? null, answer.headers.get('retry-after'))
+    proxy.clock.advance(100)
+  }
+})
+
+t.test('explaining a thousand times leaves every bucket as it was, and admits nobody', async (t) => {
+  const proxy = await start(t)
+  await proxy.ask()
+  const first = await proxy.explain()
+  const [device] = first.limits
+  t.match(device?.buckets, [
+    { pool: 'class', before: 4, after: 3 },
+    { pool: 'newcomers', before: 9, after: 8 },
+  ])
+  const buckets = await proxy.metric('sluice_buckets')
+  for (let n = 0; n < 1000; n++) {
+    await proxy.explain({
+      headers: [
+        ['User-Agent', 'a'],
+        ['Accept-Language', '*'],
+        ['Authorization', `Bearer ${n % 2}`],
+      ],
+    })
+  }
+  t.same(await proxy.explain(), first)
+  t.equal(await proxy.metric('sluice_buckets'), buckets)
+  t.equal(await proxy.metric('sluice_admissions_total'), 0)
+  t.equal(await proxy.metric('sluice_requests_total'), 1)
+  t.same(await proxy.app.backstage.topRefused(), { ...(await proxy.app.backstage.topRefused()), refused: [] })
+})
+
+t.test('a cookie that could be admitted is explained as a member, and is admitted by its request alone', async (t) => {
+  const deviceCookie = { enabled: true, maxAge: 604_800_000, sameSite: 'lax', tokenHeader: 'device-token' } as const
+  const proxy = await start(t, { identity: { deviceCookie } })
+  const cookie = (await proxy.ask()).headers.getSetCookie()[0]!.split(';', 1)[0]!
+  const headers = { 'User-Agent': 'a', 'Accept-Language': '*', Cookie: cookie }
+  const told = await proxy.explain({ headers })
+  t.match(told.identity, { tier: 'member', pool: 'members' })
+  t.match(told.identity?.evidence.join(), /a device mark of ours \(cookie\), 0 min old, grade 0, given on this network/)
+  t.equal(await proxy.metric('sluice_admissions_total'), 0)
+  const answer = await proxy.ask({ headers: { Cookie: cookie } })
+  t.equal(told.fields.RateLimit, answer.headers.get('ratelimit'))
+  t.equal(await proxy.metric('sluice_admissions_total', { result: 'admitted' }), 1)
+  t.match((await proxy.explain({ headers })).identity, { tier: 'member', members: 1 })
+})
+
+t.test('limits that do not apply say why', async (t) => {
+  const proxy = await start(t)
+  const reasons = async (given: object) => (await proxy.explain(given)).limits[1]?.mismatches
+  t.same(await reasons({ method: 'POST', url: '/login' }), [])
+  t.same(await reasons({ url: '/login/' }), ['method GET is not POST'])
+  t.same(await reasons({ url: '/x' }), ['path /x is not /login', 'method GET is not POST'])
+})
+
+t.test('each hop of the address is told, and why the walk ended', async (t) => {
+  const proxy = await start(t, { identity: { trustedProxies: ['10.0.0.0/8'] } })
+  const headers = { 'X-Forwarded-For': '203.0.113.9, 10.0.0.2' }
+  t.match((await proxy.explain({ from: '10.0.0.1', headers })).address, {
+    client: '203.0.113.9',
+    end: 'untrusted',
+    hops: [
+      { written: '10.0.0.1', isTrusted: true },
+      { written: '10.0.0.2', isTrusted: true },
+      { written: '203.0.113.9', isTrusted: false },
+    ],
+  })
+  t.match((await proxy.explain({ from: '192.0.2.1', headers })).address, { client: '192.0.2.1', hops: [{}] })
+})
+
+t.test('denied, exempt, banned, granted and malformed requests say by what', async (t) => {
+  const proxy = await start(t, {
+    deny: [{ name: 'bad', cidr: ['198.51.100.0/24'], match: MATCH, until: null, reason: 'abuse', status: 410 }],
+    exempt: [{ name: 'health', cidr: [], match: { ...MATCH, paths: ['/health'] }, until: null, reason: null }],
+  })
+  t.match(await proxy.explain({ from: '198.51.100.1' }), {
+    ruling: 'denied',
+    entry: 'bad',
+    reason: 'abuse',
+    verdict: 'denied',
+    status: 410,
+  })
+  t.match(await proxy.explain({ url: '/health' }), { ruling: 'exempt', entry: 'health', verdict: 'forwarded' })
+  t.match(await proxy.explain({ url: '/%zz' }), { ruling: 'malformed', status: 400 })
+  t.match(await proxy.explain({ headers: [['a b', 'c']] }), { ruling: 'malformed', status: 400 })
+  const { network } = (await proxy.explain()).identity!
+  const order = { key: network, untilMs: Date.now() + 60_000, reason: 'asked for' }
+  await proxy.app.backstage.place({ ...order, kind: 'ban' })
+  t.match(await proxy.explain(), { ruling: 'banned', reason: 'asked for', status: 403 })
+  t.equal((await proxy.ask()).status, 403)
+  await proxy.app.backstage.place({ ...order, kind: 'grant' })
+  t.match(await proxy.explain(), { ruling: 'granted', verdict: 'forwarded' })
+})
+
+t.test('with Redis too nothing is charged, and the same is told as happens', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const proxy = await start(t, {
+    limits: [{ ...DEVICE, rate: { tokens: 1, seconds: 3600 }, lease: 'off' }],
+    store: {
+      kind: 'redis',
+      servers: { kind: 'single', url: redis.url },
+      ...{ password: null, tls: null, maxBuckets: 1000, keyPrefix: 'e:', timeout: 1000, onError: 'deny' },
+      ...{ expectedInstances: 1, lease: 'off' },
+    },
+  })
+  for (let n = 0; n < 7; n++) {
+    await proxy.explain()
+    const told = await proxy.explain()
+    const answer = await proxy.ask()
+    t.equal(told.status ?? 200, answer.status, `request ${n}`)
+    t.equal(told.fields.RateLimit, answer.headers.get('ratelimit'))
+  }
+})
+
+t.test('a refusal is found by its request id, as it was decided; the oldest make room', async (t) => {
+  const proxy = await start(t)
+  let last: Response | undefined
+  for (let n = 0; n < 6; n++) last = await proxy.ask()
+  t.equal(last?.status, 429)
+  const id = last!.headers.get('x-request-id')!
+  const asked = await (await fetch(`${proxy.adminUrl}/api/explain?request_id=${id}`)).json()
+  t.match(asked, {
+    refusal: { requestId: id, verdict: 'limited', status: 429, binding: 'device', waitMs: 1000, tier: 'class' },
+    now: { buckets: [{ limit: 'device', bucket: 'own', remaining: 0 }] },
+  })
+  t.match(await (await fetch(`${proxy.adminUrl}/api/refusals`)).json(), [{ requestId: id }])
+  for (let n = 0; n < 1000; n++) await proxy.ask()
+  const gone = await fetch(`${proxy.adminUrl}/api/explain?request_id=${id}`)
+  t.equal(gone.status, 404)
+  t.match(await gone.json(), { detail: /not among the last 1,000/ })
+})
+
+t.test('a question that is none is 400 on the admin port, with what to write', async (t) => {
+  const proxy = await start(t)
+  for (const [query, detail] of [
+    ['', /url: nothing is not a URL/],
+    ['url=/&header=x', /'x' is not a header line/],
+    ['url=/&from=nowhere', /'nowhere' is not an address/],
+    ['url=/&colour=red', /'colour' is not part of a request/],
+  ] as const) {
+    const answer = await fetch(`${proxy.adminUrl}/api/explain?${query}`)
+    t.equal(answer.status, 400)
+    t.match(await answer.json(), { detail })
+  }
+})
