@@ -47,6 +47,8 @@ export async function startPrimary(policy: Policy, options: PrimaryOptions): Pro
   let countedFolds = 0
   let countedDrops = 0
   let closing: Promise<void> | undefined
+  /** Reloads are told of in their order, a refused one after those before it that are on their way. */
+  let telling: Promise<unknown> = Promise.resolve()
 
   const crew = createCrew({
     size: workers,
@@ -136,14 +138,17 @@ export async function startPrimary(policy: Policy, options: PrimaryOptions): Pro
       if (ignored.length > 0) log.warn({ keys: ignored }, IGNORED)
       const next = keepStartOnly(read, policy)
       current = next
-      void crew.askAll('reload', RELOAD_PATIENCE, packPolicy(shareOf(next, workers))).then(() => {
+      const reloaded = crew.askAll('reload', RELOAD_PATIENCE, packPolicy(shareOf(next, workers)))
+      telling = Promise.all([telling, reloaded]).then(() => {
         show(next)
         log.info({ policy: next.hash, limits: next.limits.length }, 'policy in force')
       })
     },
     refuseReload() {
-      metrics.reloadSuccessful.set(0)
-      metrics.reloads.inc({ result: 'failure' })
+      telling = telling.then(() => {
+        metrics.reloadSuccessful.set(0)
+        metrics.reloads.inc({ result: 'failure' })
+      })
     },
     countUncaught: () => metrics.uncaught.inc(),
     close() {
