@@ -1,18 +1,16 @@
 import { dirname } from 'node:path'
-import { isGivenIn, isMap } from './data.ts'
+import { isGivenIn } from './data.ts'
+import { openDocument } from './document.ts'
 import type { Draft, Report } from './draft.ts'
-import { originOf, override, secretsOf } from './environment.ts'
+import { originOf } from './environment.ts'
 import { type ReadFile, readFiles } from './files.ts'
 import { explainKey } from './known-keys.ts'
-import { load } from './load.ts'
 import { createLocator } from './locator.ts'
 import { type Path, pathText } from './path.ts'
 import { byPosition, type Problem } from './problem.ts'
-import { createRedactor } from './redact.ts'
 import { resolve } from './resolve.ts'
 import { checkRules, warnAbout } from './rules.ts'
 import { type PolicyFile, policySchema } from './schema.ts'
-import { secretSpans, secretsIn } from './secrets.ts'
 import { show } from './show.ts'
 import type { Env } from './substitute.ts'
 import type { Policy } from './types.ts'
@@ -38,14 +36,8 @@ export type ParseResult =
  * Reads a policy: the file, the environment's overrides, the files it names. It gives all problems at once and never
  * throws for what a file says; no problem and no warning contains a secret.
  */
-export function parsePolicy({ text: written, file, env, readFile, now = Date.now() }: ParseOptions): ParseResult {
-  const text = written.replace(/^\ufeff/, '')
-  const loaded = load(text, env)
-  const root = isMap(loaded.value) ? loaded.value : undefined
-  const writtenSecrets = secretsIn(root)
-  const origins = root === undefined ? new Map<string, string>() : override(root, env)
-  const secrets = [...secretsOf(env, loaded.variables), ...writtenSecrets, ...secretsIn(root)]
-  const redactor = createRedactor(text, secretSpans(loaded.places), secrets)
+export function parsePolicy({ text, file, env, readFile, now = Date.now() }: ParseOptions): ParseResult {
+  const { loaded, root, origins, redactor } = openDocument(text, env)
   const { problemAt, problemFor, isClear } = createLocator({ file, loaded, origins, redactor })
   const problems = loaded.problems.map(({ offset, path, message }) => problemAt(offset, path, message))
   const elsewhere: Problem[] = []
@@ -82,10 +74,13 @@ export function parsePolicy({ text: written, file, env, readFile, now = Date.now
   return { ok: true, policy: resolve(value as PolicyFile, contents), warnings: warnings.sort(byPosition) }
 }
 
+/** What a policy without any file says. */
+export const DEFAULT_TEXT = 'version: 1'
+
 /** The policy without any file: what `version: 1` alone says, and the environment's overrides. */
 export function defaultPolicy(env: Env): ParseResult {
   // Neither the line nor an override can name a file.
-  return parsePolicy({ text: 'version: 1', file: null, env, readFile: () => '' })
+  return parsePolicy({ text: DEFAULT_TEXT, file: null, env, readFile: () => '' })
 }
 
 function explainRoot(value: unknown): string {

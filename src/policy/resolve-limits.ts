@@ -53,7 +53,8 @@ function resolveNewcomers(limit: LimitFile): Limit['newcomers'] {
   return { rate, burst }
 }
 
-function resolveMatch(match: LimitFile['match']): Match {
+/** A match, each of its parts as a list. */
+export function resolveMatch(match: LimitFile['match']): Match {
   return {
     paths: listOf(match.path),
     methods: listOf(match.methods),

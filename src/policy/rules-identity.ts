@@ -20,7 +20,9 @@ export function checkIdentity({ identity }: Draft, isGiven: IsGiven, report: Rep
 }
 
 /** What is odd about `identity` without being wrong. */
-export function warnAboutIdentity({ identity }: Draft, warn: Report): void {
+export function warnAboutIdentity(draft: Draft, isGiven: IsGiven, warn: Report): void {
+  const { identity } = draft
+  warnAboutTrust(draft, isGiven, warn)
   if (identity?.client_certificate && identity.trusted_proxies?.length === 0) {
     warn(
       ['identity', 'client_certificate'],
@@ -32,6 +34,25 @@ export function warnAboutIdentity({ identity }: Draft, warn: Report): void {
     warn(
       ['identity', 'jwt', index, 'jwks_url'],
       'is http, so whoever sits in between can put in keys of their own; write https',
+    )
+  }
+}
+
+/**
+ * Behind a proxy that nobody trusts all clients are one network: the mistake that refuses everybody at once. A policy that
+ * names a field for the client's address, or waits for a balancer at its end, expects one.
+ */
+function warnAboutTrust({ identity, server }: Draft, isGiven: IsGiven, warn: Report): void {
+  const { trusted_proxies: trusted, client_address: source } = identity ?? {}
+  if (trusted?.length !== 0 || source === undefined || source === 'peer') return
+  const isNobodyMeant = isGiven(['identity', 'trusted_proxies'])
+  if (source !== 'x-forwarded-for' || (isGiven(['identity', 'client_address']) && !isNobodyMeant)) {
+    const message = 'is believed from trusted proxies only, and there are none; write identity.trusted_proxies'
+    warn(['identity', 'client_address'], `${source} ${message}`)
+  } else if (server?.drain_delay && !isNobodyMeant) {
+    warn(
+      ['identity', 'trusted_proxies'],
+      'is not given, but server.drain_delay is, which is for a balancer in front: all its clients count as one network; write its addresses, or [] where it hides nobody',
     )
   }
 }

@@ -1,6 +1,7 @@
 import type { Draft, IsGiven, Report } from './draft.ts'
 import { checkIdentity, warnAboutIdentity } from './rules-identity.ts'
 import { checkLimits, checkNames, warnAboutLimits } from './rules-limits.ts'
+import { warnAboutReach } from './rules-reach.ts'
 import type { HostPort } from './types.ts'
 import { isSecure } from './url.ts'
 
@@ -9,7 +10,8 @@ export const MIN_SECRET_BYTES = 32
 
 /** The keys that say where Redis is: one of them must. */
 const ADDRESSES = ['url', 'cluster', 'sentinel']
-const REDIS_ONLY = [
+/** What `store` knows for Redis alone. */
+export const REDIS_ONLY = [
   ...ADDRESSES,
   'tls',
   'password',
@@ -41,8 +43,9 @@ export function checkRules(draft: Draft, isGiven: IsGiven, report: Report): void
 /** What is odd without being wrong. `now` is in milliseconds since the epoch. */
 export function warnAbout(draft: Draft, isGiven: IsGiven, now: number, warn: Report): void {
   if (!hasSecret(draft, isGiven)) warn(['identity', 'secret'], NO_SECRET)
-  warnAboutIdentity(draft, warn)
+  warnAboutIdentity(draft, isGiven, warn)
   warnAboutLimits(draft, warn)
+  warnAboutReach(draft, warn)
   for (const list of ['exempt', 'deny'] as const) {
     for (const [index, entry] of (draft[list] ?? []).entries()) {
       if (typeof entry?.until !== 'number' || entry.until > now) continue

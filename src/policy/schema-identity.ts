@@ -12,15 +12,18 @@ const fieldName = () => text({ what: "a header's name", write: 'one such as x-ap
 const rate = () => text({ what: 'a rate', write: 'one such as 64/min' }, RATE, readRate)
 const enrolment = () => choice(['controlled', 'open'])
 
+/** The larger networks that an IPv6 network lies in, where a policy names none; of those only the larger ones count. */
+export const IPV6_PARENTS = [
+  { prefix: 56, factor: 1 },
+  { prefix: 48, factor: 4 },
+]
+
 const network = z
   .strictObject({
     ipv4: whole(1, 32).prefault(32).describe('How many bits of an IPv4 address name a network.'),
     ipv6: whole(1, 128).prefault(64).describe('How many bits of an IPv6 address name a network.'),
     ipv6_parents: parents()
-      .prefault([
-        { prefix: 56, factor: 1 },
-        { prefix: 48, factor: 4 },
-      ])
+      .prefault(IPV6_PARENTS)
       .describe('Larger IPv6 networks that are limited too, each with so many times the allowance.'),
   })
   .prefault({})

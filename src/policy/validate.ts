@@ -107,7 +107,7 @@ export function validate(
 }
 
 /** The schema below a default, an optional, a nullable or a union with a list, with the value to read by it; null where it is null. */
-function unwrapped(schema: z.ZodType, value: unknown): { schema: z.ZodType | null; value: unknown } | undefined {
+export function unwrapped(schema: z.ZodType, value: unknown): { schema: z.ZodType | null; value: unknown } | undefined {
   if (schema instanceof z.ZodPrefault) {
     return { schema: schema.unwrap() as z.ZodType, value: value === undefined ? schema.def.defaultValue : value }
   }

@@ -1,0 +1,106 @@
+import { METHODS } from 'node:http'
+import { covers } from './covers.ts'
+import type { Draft, Report } from './draft.ts'
+import { resolveMatch } from './resolve-limits.ts'
+import type { PolicyFile } from './schema.ts'
+import { show } from './show.ts'
+import type { Match } from './types.ts'
+
+type List = 'exempt' | 'deny' | 'limits'
+type Entry = NonNullable<NonNullable<Draft['exempt']>[number]>
+
+/** What the proxy answers itself, whatever the policy says. */
+const NEVER_FORWARDED = ['CONNECT', 'TRACE']
+/** What is no part of a field's value (RFC 9110 section 5.5). */
+const OUTER_SPACE = /^[\t ]+|[\t ]+$/g
+
+/** What can never have an effect: an entry that an earlier one leaves no request to, and a match that can never hold. */
+export function warnAboutReach(draft: Draft, warn: Report): void {
+  for (const list of ['exempt', 'deny', 'limits'] as const) warnAboutMatches(draft, list, warn)
+  for (const [index, entry] of (draft.exempt ?? []).entries()) {
+    const match = matchOf(entry?.match)
+    if (entry === undefined || match === null) continue
+    const taker = takerOf(draft.deny, match, listOf(entry.cidr))
+    if (taker === undefined) continue
+    const by = `deny[${taker.index}], ${show(taker.name)}`
+    warn(['exempt', index], `never holds: ${by}, refuses all that it matches; narrow that one, or leave this one out`)
+  }
+  for (const [index, limit] of (draft.limits ?? []).entries()) {
+    const match = matchOf(limit?.match)
+    if (match !== null) warnAboutLimit(draft, index, match, warn)
+  }
+}
+
+function warnAboutLimit({ deny, exempt }: Draft, index: number, match: Match, warn: Report): void {
+  const fix = 'narrow that one, or leave this one out'
+  const denying = takerOf(deny, match, [])
+  if (denying !== undefined) {
+    const by = `deny[${denying.index}], ${show(denying.name)}`
+    return void warn(['limits', index], `is never reached: ${by}, refuses all that it matches; ${fix}`)
+  }
+  const exempting = takerOf(exempt, match, [])
+  if (exempting === undefined) return
+  // An exemption holds for the strict form of a path and for all lines of a field, a limit for any reading of them.
+  const isSure = exempting.match.paths.length === 0 && exempting.match.headers.length === 0
+  const reach = isSure ? 'is never reached' : 'is reached by odd spellings only'
+  const by = `exempt[${exempting.index}], ${show(exempting.name)}`
+  warn(['limits', index], `${reach}: ${by}, lets pass all that it matches; ${fix}`)
+}
+
+/** The entry that takes every request of such a match, from any of these networks (none stands for all), at any time. */
+function takerOf(
+  entries: readonly (Entry | undefined)[] | undefined,
+  match: Match,
+  cidr: readonly (string | undefined)[] | null,
+): { readonly index: number; readonly name: string; readonly match: Match } | undefined {
+  if (cidr === null) return undefined
+  for (const [index, entry] of (entries ?? []).entries()) {
+    const own = matchOf(entry?.match)
+    if (entry?.name === undefined || own === null || entry.until !== null) continue
+    const networks = listOf(entry.cidr)
+    const isAnywhere = networks?.length === 0
+    const isWide = cidr.length > 0 && cidr.every((network) => network !== undefined && networks?.includes(network))
+    if ((isAnywhere || isWide) && covers(own, match)) return { index, name: entry.name, match: own }
+  }
+  return undefined
+}
+
+function warnAboutMatches(draft: Draft, list: List, warn: Report): void {
+  for (const [index, entry] of (draft[list] ?? []).entries()) {
+    const { methods, header } = entry?.match ?? {}
+    const written = Array.isArray(methods) ? methods : [methods]
+    for (const [i, method] of written.entries()) {
+      const wrong = typeof method === 'string' ? whyNever(method) : undefined
+      const at = Array.isArray(methods) ? ['methods', i] : ['methods']
+      if (wrong !== undefined) warn([list, index, 'match', ...at], wrong)
+    }
+    for (const [name, value] of Object.entries(header ?? {})) {
+      if (typeof value !== 'string' || value.search(OUTER_SPACE) === -1) continue
+      const write = show(value.replace(OUTER_SPACE, ''))
+      const message = `${show(value)} begins or ends with a space, which no field does that arrives; write ${write}`
+      warn([list, index, 'match', 'header', name], message)
+    }
+  }
+}
+
+function whyNever(method: string): string | undefined {
+  if (NEVER_FORWARDED.includes(method)) return `${method} is answered 405 before any rule; leave it out`
+  return METHODS.includes(method) ? undefined : `${show(method)} is a method that is answered 400; leave it out`
+}
+
+/** A match as it is used; null where a part of it is wrong. */
+function matchOf(match: Entry['match'] | undefined): Match | null {
+  return isWhole(match) ? resolveMatch(match as PolicyFile['exempt'][number]['match']) : null
+}
+
+function isWhole(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return value !== undefined
+  return Object.values(value).every(isWhole)
+}
+
+/** Null where it is wrong. */
+function listOf(value: Entry['cidr']): readonly (string | undefined)[] | null {
+  if (value === undefined) return null
+  if (value === null) return []
+  return typeof value === 'string' ? [value] : value
+}
