@@ -7,6 +7,7 @@ const USAGE = `Usage: sluice [command] [options]
 
   serve [-c file]     run the proxy (the default command); without a file the default policy holds
   check <file...>     tell all problems of policy files
+  replay <log...>     tell who would have been refused, by an access log: --policy new --against old --fail-over 0.1%
   schema              print the JSON Schema of the policy format
   hash-key [name]     read an API key from standard input, print its line for hashes_file
   version             print the version
@@ -31,13 +32,14 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   // Loaded when wanted: what `serve` needs takes most of a second to load, which `version` should not wait for.
   if (first === 'check') return (await import('./commands/check.ts')).check(rest, io)
   if (first === 'schema') return (await import('./commands/schema.ts')).schema(rest, io)
+  if (first === 'replay') return runReplay(rest)
   if (first === 'hash-key')
     return (await import('./commands/hash-key.ts')).hashKey(rest, { ...io, input: process.stdin })
   if (first === 'serve') return runServe(rest)
   // What the primary of several workers starts.
   if (first === 'worker' && process.send !== undefined) return runWorker()
   if (first === undefined || first.startsWith('-')) return runServe(argv)
-  throw new SluiceError('usage', `'${first}' is not a command; write serve, check, schema, hash-key or version`)
+  throw new SluiceError('usage', `'${first}' is not a command; write serve, check, replay, schema, hash-key or version`)
 }
 
 async function runServe(args: readonly string[]): Promise<ExitCode> {
@@ -63,6 +65,12 @@ async function runWorker(): Promise<ExitCode> {
     exit: (code) => process.exit(code),
   })
   return 0
+}
+
+async function runReplay(args: readonly string[]): Promise<ExitCode> {
+  const { stderr, stdin } = process
+  const progress = stderr.isTTY ? (text: string) => void stderr.write(`\r\x1b[K${text}`) : null
+  return (await import('./commands/replay.ts')).replay(args, { ...io, input: stdin, progress })
 }
 
 type Signal = 'SIGTERM' | 'SIGINT' | 'SIGHUP'

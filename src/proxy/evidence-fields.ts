@@ -1,5 +1,6 @@
 import type { Evidence } from '../identity/evidence.ts'
 import type { LimitKeys } from '../identity/limit-keys.ts'
+import type { Decision } from '../limiter/decision.ts'
 import type { LimitPlan } from '../limiter/plan.ts'
 import type { Enrolment, IdentityPolicy } from '../policy/types.ts'
 
@@ -22,6 +23,8 @@ export type EvidenceFields = {
   readonly decision: number
   readonly clock_us: number
   readonly limits: readonly string[]
+  /** Left out where it is `allowed`. */
+  readonly verdict?: 'limited' | 'missing' | 'unavailable'
   readonly network: string
   /** Of the wider networks, nearest first. */
   readonly parents?: readonly string[]
@@ -38,7 +41,12 @@ export type EvidenceFields = {
   readonly missing?: readonly string[]
 }
 
-export function evidenceFields(judged: Judged, { admission, network: usual }: IdentityPolicy): EvidenceFields {
+/** `decision`: null where the client went before it was taken. */
+export function evidenceFields(
+  judged: Judged,
+  decision: Decision | null,
+  { admission, network: usual }: IdentityPolicy,
+): EvidenceFields {
   const { number, clockUs, wallMs, evidence, plans, keys } = judged
   const { network, principal, device, token } = evidence
   const { parents, maxDevices } = network
@@ -47,6 +55,7 @@ export function evidenceFields(judged: Judged, { admission, network: usual }: Id
     decision: number,
     clock_us: clockUs,
     limits: plans.map(({ limit }) => limit.name),
+    ...(decision !== null && decision.verdict !== 'allowed' && { verdict: decision.verdict }),
     network: network.id,
     ...(parents.length > 0 && { parents: parents.map(({ id }) => id) }),
     ...(maxDevices !== admission.maxDevices && { max_devices: maxDevices }),

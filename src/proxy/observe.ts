@@ -79,7 +79,7 @@ export function logRequest(log: Logger, policy: Policy, finished: Finished, rand
       status: finished.status,
       duration_ms: Math.round(finished.totalUs / 10) / 100,
       ...(finished.upstreamUs === null ? {} : { upstream_ms: Math.round(finished.upstreamUs / 10) / 100 }),
-      ...(judged === null ? {} : { ...evidenceFields(judged, policy.identity), policy: policy.hash }),
+      ...(judged === null ? {} : { ...evidenceFields(judged, decision, policy.identity), policy: policy.hash }),
     },
     'request',
   )
