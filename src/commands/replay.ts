@@ -132,10 +132,7 @@ function openRefusals(file: string): { readonly write: NonNullable<ReplayOptions
     write(verdict, { file: log, line, timeUs }, requestId) {
       if (!isRefused(verdict)) return
       const { outcome, identity, decision, deniedBy } = verdict
-      const waitUs = Math.max(
-        0,
-        ...(decision?.outcomes ?? []).map((said) => (said.outcome === 'limited' ? said.waitUs : 0)),
-      )
+      const waits = (decision?.outcomes ?? []).map((said) => said.waitUs)
       lines.push(
         `${JSON.stringify({
           file: log,
@@ -146,7 +143,7 @@ function openRefusals(file: string): { readonly write: NonNullable<ReplayOptions
           key: identity?.id ?? null,
           tier: identity?.tier ?? null,
           binding: decision?.binding?.plan.limit.name ?? deniedBy,
-          wait_ms: Math.ceil(waitUs / 1000),
+          wait_ms: Math.ceil(Math.max(0, ...waits) / 1000),
         })}\n`,
       )
       if (lines.length >= 1000) flush()

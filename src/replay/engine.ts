@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import { isRefusal, type RequestHead, readFacts } from '../http/facts.ts'
-import type { Address } from '../identity/address.ts'
+import { type Address, parseAddress } from '../identity/address.ts'
 import { compileClientAddress } from '../identity/client-address.ts'
 import { noteConduct } from '../identity/conduct.ts'
 import type { Evidence } from '../identity/evidence.ts'
@@ -174,7 +174,9 @@ function compileClient({ identity }: Policy): (request: LoggedRequest) => Addres
     let found = known.get(key)
     if (found === undefined) {
       const [peerText, fieldText] = [key.slice(0, peer.length), key.slice(peer.length + 1)]
-      found = client(peerText, fieldText === '' ? {} : { 'x-forwarded-for': fieldText }).address
+      // Nobody forwarded anything: whether the peer would be believed is not worth asking.
+      const own = fieldText === '' ? parseAddress(peerText) : null
+      found = own ?? client(peerText, { 'x-forwarded-for': fieldText }).address
       known.set(key, found)
     }
     return found
