@@ -28,6 +28,7 @@ export async function* logLines(file: string, input: Readable): AsyncGenerator<C
       const lines = text.split('\n')
       lines[0] = carry + lines[0]
       carry = lines.pop()!
+      for (let i = 0; i < lines.length; i++) if (lines[i]!.length > MAX_LINE) lines[i] = TOO_LONG
       if (isCutting && lines.length > 0) {
         lines[0] = TOO_LONG
         isCutting = false
