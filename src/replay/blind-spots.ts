@@ -18,7 +18,7 @@ export function blindSpots(replayed: Replayed): readonly BlindSpot[] {
   if (knowledge.requests > 0) {
     tellOfFields(knowledge, policy.policy, tell)
     for (const [name, requests] of policy.engine.untold) {
-      tell('who bore a token or a key', `limit '${name}' (per principal) was left out for ${requests} requests`)
+      tell(`what limit '${name}' is keyed by`, `it was left out for ${requests} requests`)
     }
     const [heaviest] = knowledge.networks.worst(1)
     const { requests } = knowledge
@@ -35,6 +35,12 @@ export function blindSpots(replayed: Replayed): readonly BlindSpot[] {
     tell(
       `the time: it steps back by more than a minute ${replayed.stepsBack} times`,
       'the clock went on from where it was; give the files in the order in which they were written',
+    )
+  }
+  if (policy.policy.server.workers !== 1) {
+    tell(
+      'which worker decided what',
+      'limits were kept as if there were one; an own log of several is not reproduced exactly',
     )
   }
   if (policy.policy.store.kind === 'redis') {

@@ -7,14 +7,15 @@ import { compileClientAddress } from '../identity/client-address.ts'
 import { noteConduct } from '../identity/conduct.ts'
 import type { Evidence } from '../identity/evidence.ts'
 import type { Identity } from '../identity/identity.ts'
+import type { LimitKeys } from '../identity/limit-keys.ts'
 import { createMembership } from '../identity/membership.ts'
 import type { Decision } from '../limiter/decision.ts'
 import { createLimiter } from '../limiter/limiter.ts'
 import type { LimitPlan } from '../limiter/plan.ts'
-import type { Policy } from '../policy/types.ts'
+import type { Limit, Policy, Source } from '../policy/types.ts'
 import { compileRules } from '../proxy/rules.ts'
 import { createMemoryStore } from '../stores/memory.ts'
-import { readEvidence } from './evidence.ts'
+import { readEvidence, readKeys } from './evidence.ts'
 import type { LoggedRequest, OwnRequest } from './line.ts'
 
 /** What would have become of a request; `error`: answered as malformed, whatever the limits. */
@@ -69,10 +70,10 @@ export function createEngine(policy: Policy, clock: Clock): Engine {
     }
   }
 
-  function decide(evidence: Evidence, plans: readonly LimitPlan[]): Verdict {
+  function decide(evidence: Evidence, plans: readonly LimitPlan[], keys: LimitKeys | null): Verdict {
     const nowUs = clock.nowUs()
     const identity = membership.stand(evidence, nowUs, wall)
-    const decision = limiter.decide(identity, plans, policy.mode, nowUs) as Decision
+    const decision = limiter.decide(identity, plans, policy.mode, nowUs, keys) as Decision
     if (identity.conduct !== null) noteConduct(identity.conduct, decision.verdict === 'limited', nowUs)
     const { verdict } = decision
     const outcome = verdict === 'limited' ? 'limited' : verdict === 'missing' ? 'denied' : 'forwarded'
@@ -93,22 +94,30 @@ export function createEngine(policy: Policy, clock: Clock): Engine {
     if (ruling.kind === 'exempt') return EXEMPT
     if (ruling.kind === 'deny') return denial(ruling.entry.name)
     if (ruling.plans.length === 0) return FORWARDED
-    const evidence = rules.identify.evidence(rules.identify.network(address), facts.headers, false, wallMs)
-    const isTold = request.hasCredentials || evidence.principal !== null
-    const plans = isTold ? ruling.plans : ruling.plans.filter(isToldWithoutCredentials)
-    return plans.length === 0 ? FORWARDED : decide(evidence, plans)
+    const network = rules.identify.network(address)
+    const evidence = rules.identify.evidence(network, facts.headers, false, wallMs)
+    const plans = ruling.plans.filter(({ limit }) => isTold(limit, request, evidence))
+    if (plans.length === 0) return FORWARDED
+    const keys = rules.limitKeys(plans, { facts, isPeerTrusted: false, network, verified: evidence.verified })
+    return keys !== null && 'status' in keys ? ERROR : decide(evidence, plans, keys)
   }
 
-  /** Who bore a key nobody knows; to take everybody for someone who bore none would refuse them all. */
-  function isToldWithoutCredentials({ limit }: LimitPlan): boolean {
-    if (limit.per !== 'principal') return true
-    untold.set(limit.name, (untold.get(limit.name) ?? 0) + 1)
-    return false
+  /** To take everybody for someone who left out what the log does not tell would share one bucket among them, or refuse them all. */
+  function isTold(limit: Limit, request: LoggedRequest, { principal }: Evidence): boolean {
+    const { per } = limit
+    const isKnown =
+      typeof per === 'string'
+        ? per !== 'principal' || request.hasCredentials || principal !== null
+        : per.every((source) => tells(request, source))
+    if (!isKnown) untold.set(limit.name, (untold.get(limit.name) ?? 0) + 1)
+    return isKnown
   }
 
   function judgeOwn(request: OwnRequest, wallMs: number): Verdict {
     wall = wallMs
     const { evidence, deniedBy, path } = request
+    // An operator's, which is no part of a policy.
+    if (deniedBy === 'ban') return denial(deniedBy)
     if (path !== null && request.policy !== policy.hash && request.outcome !== 'error') return judgeAnew(request, path)
     if (deniedBy !== null && evidence === null) {
       return policy.deny.some(({ name }) => name === deniedBy) ? denial(deniedBy) : FORWARDED
@@ -138,7 +147,9 @@ export function createEngine(policy: Policy, clock: Clock): Engine {
 
   function decideOwn({ evidence }: OwnRequest, found: readonly (LimitPlan | undefined)[]): Verdict {
     const plans = found.filter((plan) => plan !== undefined)
-    return plans.length === 0 ? FORWARDED : decide(readEvidence(evidence!, policy.identity, wall), plans)
+    if (plans.length === 0) return FORWARDED
+    const shown = readEvidence(evidence!, policy.identity, wall)
+    return decide(shown, plans, readKeys(evidence!, plans, shown.network))
   }
 
   function denial(name: string): Verdict {
@@ -180,6 +191,21 @@ function compileClient({ identity }: Policy): (request: LoggedRequest) => Addres
       known.set(key, found)
     }
     return found
+  }
+}
+
+/** Whether the log tells what a source says, also that it was left out. */
+function tells(request: LoggedRequest, source: Source): boolean {
+  switch (source.kind) {
+    case 'header':
+      return request.hasAllFields || request.fields.includes(source.name)
+    case 'cookie':
+    case 'claim':
+      return request.hasCredentials
+    case 'host':
+      return request.host !== null
+    default:
+      return true
   }
 }
 

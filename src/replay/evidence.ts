@@ -1,5 +1,8 @@
 import type { Evidence, Pseudonym } from '../identity/evidence.ts'
+import type { Network } from '../identity/identity.ts'
+import type { LimitKey, LimitKeys } from '../identity/limit-keys.ts'
 import { tagOf } from '../identity/pseudonym.ts'
+import type { LimitPlan } from '../limiter/plan.ts'
 import type { IdentityPolicy } from '../policy/types.ts'
 import type { EvidenceFields } from '../proxy/evidence-fields.ts'
 
@@ -34,6 +37,30 @@ export function readEvidence(fields: EvidenceFields, policy: IdentityPolicy, wal
     classId: fields.class,
     isNameless: fields.nameless === true,
   }
+}
+
+/**
+ * The keys of the limits that have a list of sources, as the line bears them: what `device` adds is put behind them, which names
+ * other buckets than the proxy did and as many. A limit of which it bears none counts as one whose sources were left out.
+ */
+export function readKeys(
+  { keys = {}, missing = [] }: EvidenceFields,
+  plans: readonly LimitPlan[],
+  network: Network,
+): LimitKeys | null {
+  const found = new Map<string, LimitKey>()
+  for (const { limit } of plans) {
+    const { name, per } = limit
+    if (typeof per === 'string') continue
+    const isPerNetwork = per.some(({ kind }) => kind === 'network')
+    const key = keys[name] ?? 'none'
+    found.set(name, {
+      isMissing: keys[name] === undefined || missing.includes(name),
+      name: (deviceId) => key + deviceId,
+      tag: (id) => (isPerNetwork ? network.tag : tagOf(id)),
+    })
+  }
+  return found.size === 0 ? null : found
 }
 
 function named(id: string): Pseudonym {

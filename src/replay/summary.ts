@@ -1,3 +1,4 @@
+import { sourceText } from '../identity/limit-keys.ts'
 import { type BlindSpot, blindSpots } from './blind-spots.ts'
 import type { ClientCount, ClientShare } from './clients.ts'
 import type { Format } from './line.ts'
@@ -80,7 +81,14 @@ export function summarize(replayed: Replayed, options: SummaryOptions): Summary 
     limits: limits.map((limit) => {
       const { applied, wouldLimit, refused } = tally.limits.get(limit.name)!
       const { name, per } = limit
-      return { name, per: String(per), mode: limit.mode, applied, would_limit: wouldLimit, ...group(refused) }
+      return {
+        name,
+        per: typeof per === 'string' ? per : per.map(sourceText).join(' '),
+        mode: limit.mode,
+        applied,
+        would_limit: wouldLimit,
+        ...group(refused),
+      }
     }),
     denied: Object.fromEntries(tally.denied),
   })

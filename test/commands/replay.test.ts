@@ -123,6 +123,8 @@ identity: {api_keys: {header: x-api-key, hashes_file: keys, enrolment: controlle
 limits:
   - {name: device, per: device, rate: 60/min, burst: 5}
   - {name: customer, per: principal, on_missing: deny, rate: 1/s}
+  - {name: tenant, per: [header:x-tenant], on_missing: share, rate: 1/s}
+  - {name: agent, per: [header:user-agent, path:1], on_missing: share, rate: 1000/s}
   - {name: api, per: network, rate: 1/s, match: {host: api.example}}
   - {name: app, per: network, rate: 1/s, match: {header: {x-app: web}}}
 `
@@ -132,7 +134,8 @@ limits:
   for (const pattern of [
     ...[/^Accept-Language \(not at all\)/, /^device cookies, tokens and API keys/, /^the time within a second/],
     ...[
-      /^who bore a token or a key: limit 'customer' .* 11 requests/,
+      /^what limit 'customer' is keyed by: it was left out for 11 requests/,
+      /^what limit 'tenant' is keyed by/,
       /^the host: 'api'/,
       /^other header fields: 'app'/,
     ],

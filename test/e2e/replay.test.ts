@@ -26,6 +26,8 @@ limits:
   - {name: customer, per: principal, on_missing: skip, rate: 30/min, burst: 3}
   - {name: keyed, per: principal, on_missing: deny, rate: 1000/s, match: {path: /keyed}}
   - {name: everybody, per: global, rate: 30/s, burst: 100}
+  - {name: tenant, per: [header:x-tenant, method], on_missing: skip, rate: 20/s, burst: 12}
+  - {name: mine, per: [device, path:1], rate: 1/s, burst: 2, match: {path: /b/**}}
   - {name: shade, per: network, rate: 1/s, burst: 3, mode: shadow}
 `
 
@@ -36,7 +38,7 @@ function clients(): Client[] {
     fields: { 'x-forwarded-for': '192.0.2.1', 'user-agent': `Agent/${i % 6}`, 'accept-language': i % 2 ? 'de' : 'en' },
   }))
   const small = Array.from({ length: 8 }, (_, i) => ({
-    fields: { 'x-forwarded-for': '198.51.100.7', 'user-agent': `Small/${i}` },
+    fields: { 'x-forwarded-for': '198.51.100.7', 'user-agent': `Small/${i}`, 'x-tenant': `t-${i % 2}` },
   }))
   const six = Array.from({ length: 12 }, (_, i) => ({
     fields: { 'x-forwarded-for': `2001:db8:1:${i % 3}::${i}`, 'user-agent': 'Six/1' },
@@ -124,9 +126,11 @@ t.test(
         ]
       }),
     )
-    for (const limit of ['device', 'login', 'customer', 'everybody']) {
+    for (const limit of ['device', 'login', 'customer', 'everybody', 'tenant', 'mine']) {
       t.ok(
-        records.some(({ binding }) => binding === limit),
+        records.some(({ limits }) =>
+          limits.some((one: { limit: string; outcome: string }) => one.limit === limit && one.outcome === 'limited'),
+        ),
         `${limit} has refused`,
       )
     }

@@ -52,9 +52,15 @@ function wholeEvidence(object: JsonObject): EvidenceFields | undefined {
     (factors === undefined || (isListOf(factors, isCount) && (factors as []).length === (parents as []).length)) &&
     (maxDevices === undefined || isCount(maxDevices)) &&
     (token === undefined || isPseudonym(token)) &&
+    isKeys(object) &&
     isPrincipal(object) &&
     isDevice(object)
   return isWhole ? (object as unknown as EvidenceFields) : undefined
+}
+
+function isKeys({ keys, missing = [] }: JsonObject): boolean {
+  if (!isListOf(missing, (name) => typeof name === 'string')) return false
+  return keys === undefined || (typeof keys === 'object' && keys !== null && Object.values(keys).every(isPseudonym))
 }
 
 function isPrincipal(object: JsonObject): boolean {
