@@ -26,7 +26,7 @@ limits:
   - {name: customer, per: principal, on_missing: skip, rate: 30/min, burst: 3}
   - {name: keyed, per: principal, on_missing: deny, rate: 1000/s, match: {path: /keyed}}
   - {name: everybody, per: global, rate: 30/s, burst: 100}
-  - {name: tenant, per: [header:x-tenant, method], on_missing: skip, rate: 20/s, burst: 12}
+  - {name: tenant, per: [header:x-tenant, method], on_missing: skip, rate: 1/s, burst: 3}
   - {name: mine, per: [device, path:1], rate: 1/s, burst: 2, match: {path: /b/**}}
   - {name: shade, per: network, rate: 1/s, burst: 3, mode: shadow}
 `
