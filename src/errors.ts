@@ -2,6 +2,7 @@
 export type ErrorCode =
   | 'policy_invalid' // the policy has problems; `problems` lists all of them
   | 'policy_unreadable' // the policy file cannot be read
+  | 'log_unreadable' // an access log cannot be opened, read or unpacked
   | 'usage' // the command line is wrong
   | 'listen_failed' // an address cannot be listened on
   | 'store_unavailable' // the shared store did not answer properly or in time

@@ -9,6 +9,7 @@ const USAGE = `Usage: sluice [command] [options]
   check <file...>     tell all problems of policy files
   explain ...         why a request passes or not: sluice explain -c policy.yaml -H 'User-Agent: x' --from 203.0.113.9 /path,
                       or sluice explain --admin http://127.0.0.1:8081 <request id of a refusal>
+  replay <log...>     tell who would have been refused, by an access log: --policy new --against old --fail-over 0.1%
   schema              print the JSON Schema of the policy format
   hash-key [name]     read an API key from standard input, print its line for hashes_file
   version             print the version
@@ -34,16 +35,15 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   if (first === 'check') return (await import('./commands/check.ts')).check(rest, io)
   if (first === 'explain') return (await import('./commands/explain.ts')).explain(rest, { ...io, input: process.stdin })
   if (first === 'schema') return (await import('./commands/schema.ts')).schema(rest, io)
+  if (first === 'replay') return runReplay(rest)
   if (first === 'hash-key')
     return (await import('./commands/hash-key.ts')).hashKey(rest, { ...io, input: process.stdin })
   if (first === 'serve') return runServe(rest)
   // What the primary of several workers starts.
   if (first === 'worker' && process.send !== undefined) return runWorker()
   if (first === undefined || first.startsWith('-')) return runServe(argv)
-  throw new SluiceError(
-    'usage',
-    `'${first}' is not a command; write serve, check, explain, schema, hash-key or version`,
-  )
+  const commands = 'serve, check, explain, replay, schema, hash-key or version'
+  throw new SluiceError('usage', `'${first}' is not a command; write ${commands}`)
 }
 
 async function runServe(args: readonly string[]): Promise<ExitCode> {
@@ -69,6 +69,12 @@ async function runWorker(): Promise<ExitCode> {
     exit: (code) => process.exit(code),
   })
   return 0
+}
+
+async function runReplay(args: readonly string[]): Promise<ExitCode> {
+  const { stderr, stdin } = process
+  const progress = stderr.isTTY ? (text: string) => void stderr.write(`\r\x1b[K${text}`) : null
+  return (await import('./commands/replay.ts')).replay(args, { ...io, input: stdin, progress })
 }
 
 type Signal = 'SIGTERM' | 'SIGINT' | 'SIGHUP'

@@ -40,8 +40,14 @@ const SINGLE_FIELDS: readonly string[] = ['host', 'authorization', 'content-leng
 // sub-delims, escapes and IPv6 literals included; no userinfo, no path (RFC 9110 section 7.2)
 const AUTHORITY = /^(?:\[[0-9a-fA-F:.]+\]|(?:[\w\-.~!$&'()*+,;=]|%[0-9a-fA-F]{2})+)(?::\d*)?$/
 
+/** What is read of a request: its head, as node has parsed it. */
+export type RequestHead = Pick<
+  IncomingMessage,
+  'method' | 'url' | 'headers' | 'rawHeaders' | 'httpVersion' | 'httpVersionMajor' | 'httpVersionMinor'
+>
+
 /** Reads a request's facts, or says why it is refused. */
-export function readFacts(request: IncomingMessage, options: FactsOptions): Facts | Refusal {
+export function readFacts(request: RequestHead, options: FactsOptions): Facts | Refusal {
   const { headers, rawHeaders, url = '', method = '' } = request
   // Node's parser lets HTTP/0.9 and HTTP/2.0 through in a request line of HTTP/1.
   if (request.httpVersionMajor !== 1) return { status: 505, detail: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' }

@@ -18,7 +18,8 @@ export function beginConduct(grade: number, nowUs: number): Conduct {
 /** Notes how a request ended. A ten-minute window in which few were refused raises the grade by one. */
 export function noteConduct(conduct: Conduct, isRefused: boolean, nowUs: number): void {
   const window = Math.floor(nowUs / WINDOW_US)
-  if (window !== conduct.window) {
+  // Later ones only: a request that waited for the store may come behind one of the next window.
+  if (window > conduct.window) {
     const isGood = conduct.requests > 0 && conduct.refused <= conduct.requests * GOOD_SHARE
     if (isGood && conduct.grade < MAX_GRADE) conduct.grade++
     conduct.window = window

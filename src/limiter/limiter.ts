@@ -14,8 +14,8 @@ export type Limiter = {
   /**
    * Decides a request by the limits that matched it, charging them all or none. Synchronous with a store in process,
    * and where leases of a shared one suffice; else a promise, which never rejects and resolves within the store's timeout,
-   * counted from `sinceUs` (microseconds) where that is given: a request may have waited for the store before. `keys`: those of
-   * the limits that have a list of sources.
+   * counted from `sinceUs` (microseconds) where that is given: a request may have waited for the store before. In process it
+   * is the one instant at which the request is decided. `keys`: those of the limits that have a list of sources.
    */
   decide(
     identity: Identity,
@@ -72,7 +72,7 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     if (debits.length === 0) return conclude(claims, debits, [], mode, 'local')
     const unpaid = unpaidPlans(identity, plans)
     if (unpaid.length > 0) return decideDebut(identity, plans, mode, claims, debits, unpaid, sinceUs, keys)
-    if (shared === null) return conclude(claims, debits, local.charge(debits), mode, 'local')
+    if (shared === null) return conclude(claims, debits, local.charge(debits, sinceUs), mode, 'local')
     const charging = shared.charge(debits, sinceUs)
     if (charging === null) return decideWithout(identity, plans, mode, keys)
     if (!(charging instanceof Promise)) return conclude(claims, debits, charging, mode, 'leased')
@@ -99,8 +99,8 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
       return decision
     }
     if (shared === null) {
-      payAll(identity, claims, debits, unpaid, looks, local.charge(looks), false)
-      return settle(conclude(claims, debits, local.charge(debits), mode, 'local'))
+      payAll(identity, claims, debits, unpaid, looks, local.charge(looks, sinceUs), false)
+      return settle(conclude(claims, debits, local.charge(debits, sinceUs), mode, 'local'))
     }
     const looking = shared.charge(looks, sinceUs)
     if (looking === null) return settle(decideWithout(identity, plans, mode, keys))

@@ -36,7 +36,9 @@ type Store<Debts> = {
 }
 
 /** A store in process: it answers at once. */
-export type LocalStore = Store<readonly number[]> & {
+export type LocalStore = Omit<Store<readonly number[]>, 'charge'> & {
+  /** `nowUs`: the instant to settle at, the same for all charges of one request; where it is left out the clock says. */
+  charge(debits: readonly Debit[], nowUs?: number): readonly number[]
   /** The number of buckets held. */
   size(): number
 }

@@ -45,6 +45,7 @@ export function resolve(file: PolicyFile, contents: FileContents): Policy {
       access: file.log.access,
       sample: file.log.sample,
       clientAddress: file.log.client_address,
+      path: file.log.path,
     },
   }
   return { hash: policyHash(policy), ...policy }

@@ -68,6 +68,11 @@ const log = z
     client_address: flag()
       .prefault(false)
       .describe("Whether the client's raw address, token and User-Agent are logged."),
+    path: flag()
+      .prefault(false)
+      .describe(
+        'Whether access lines bear the host and the path, without its query: what a replay with other matches needs.',
+      ),
   })
   .prefault({})
   .describe('JSON lines on stdout.')

@@ -271,4 +271,6 @@ export type LogPolicy = {
   /** A share between 0 and 1 of the forwarded requests that get an access line. */
   readonly sample: number
   readonly clientAddress: boolean
+  /** Whether access lines bear the host and the path without its query. */
+  readonly path: boolean
 }

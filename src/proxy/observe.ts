@@ -1,8 +1,10 @@
+import type { Facts } from '../http/facts.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Decision } from '../limiter/decision.ts'
 import type { Logger } from '../log.ts'
 import { codeLabel, type Metrics, type RequestOutcome } from '../metrics/metrics.ts'
-import type { LogPolicy } from '../policy/types.ts'
+import type { LogPolicy, Policy } from '../policy/types.ts'
+import { evidenceFields, type Judged } from './evidence-fields.ts'
 
 /** What is known of a request once it is over: the one source of its metrics and its log lines. */
 export type Finished = {
@@ -13,10 +15,11 @@ export type Finished = {
   readonly outcome: RequestOutcome
   /** Null where no answer was begun. */
   readonly status: number | null
+  readonly facts: Facts | null
+  readonly judged: Judged | null
   readonly identity: Identity | null
   readonly decision: Decision | null
   readonly denied: string | null
-  readonly policyHash: string
   readonly totalUs: number
   readonly decisionUs: number
   readonly upstreamUs: number | null
@@ -38,9 +41,10 @@ export function countRequest(metrics: Metrics, finished: Finished): void {
 }
 
 /** Writes a finished request's access line, and a record of the decision where a limit refused or would have. */
-export function logRequest(log: Logger, policy: LogPolicy, finished: Finished, random: () => number): void {
-  const { requestId, traceId, route, identity, decision, outcome } = finished
-  const isTold = isAccessTold(policy, outcome, random)
+export function logRequest(log: Logger, policy: Policy, finished: Finished, random: () => number): void {
+  const { requestId, traceId, route, identity, decision, outcome, facts, judged } = finished
+  const { clientAddress, path } = policy.log
+  const isTold = isAccessTold(policy.log, outcome, random)
   const limits = decision === null ? [] : decision.outcomes.filter((said) => said.outcome !== 'allowed')
   const isRecorded = decision !== null && (limits.length > 0 || decision.verdict !== 'allowed')
   if (!isTold && !isRecorded) return
@@ -49,7 +53,7 @@ export function logRequest(log: Logger, policy: LogPolicy, finished: Finished, r
     ...(traceId === null ? {} : { trace_id: traceId }),
     route,
     ...(identity === null ? {} : { key: identity.id, tier: identity.tier }),
-    ...(identity !== null && policy.clientAddress ? { client_address: identity.network.address } : {}),
+    ...(identity !== null && clientAddress ? { client_address: identity.network.address } : {}),
   }
   if (isRecorded) {
     log.info(
@@ -60,7 +64,7 @@ export function logRequest(log: Logger, policy: LogPolicy, finished: Finished, r
         binding: decision.binding?.plan.limit.name ?? null,
         wait_ms: Math.ceil(Math.max(0, ...limits.map(({ waitUs }) => waitUs)) / 1000),
         path: decision.path,
-        policy: finished.policyHash,
+        policy: policy.hash,
       },
       decision.verdict === 'allowed' ? 'would limit' : 'refused',
     )
@@ -70,11 +74,13 @@ export function logRequest(log: Logger, policy: LogPolicy, finished: Finished, r
     {
       ...context,
       method: finished.method,
+      ...(path && facts !== null ? { host: facts.host, path: facts.target.path } : {}),
       outcome,
       ...(finished.denied === null ? {} : { denied_by: finished.denied }),
       status: finished.status,
       duration_ms: Math.round(finished.totalUs / 10) / 100,
       ...(finished.upstreamUs === null ? {} : { upstream_ms: Math.round(finished.upstreamUs / 10) / 100 }),
+      ...(judged === null ? {} : { ...evidenceFields(judged, decision, policy.identity), policy: policy.hash }),
     },
     'request',
   )

@@ -37,6 +37,7 @@ import {
   whenAnswered,
 } from './connection.ts'
 import { addMark, type MarkRequest } from './device-cookie-answer.ts'
+import type { Judged } from './evidence-fields.ts'
 import { createForwarder, type ForwardFailure, upstreamHost } from './forward.ts'
 import { refusalAnswer } from './limited-answer.ts'
 import { countRequest, logRequest } from './observe.ts'
@@ -100,6 +101,8 @@ type Exchange = {
   route: string
   /** What it shows of who sent it; null where nobody has asked. */
   shown: RequestEvidence | null
+  /** Null where no limit applied. */
+  judged: Judged | null
   identity: Identity | null
   /** Those of the limits that have a list of sources; null where none applies. */
   keys: LimitKeys | null
@@ -142,6 +145,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const reading = new WeakMap<Socket, Exchange>()
   const endSweep = cutStalledReaders(connections, upstream.idleTimeout)
   let underWay = 0
+  let decisions = 0
   const compiling = {
     wallMs,
     jwks: options.jwks,
@@ -195,6 +199,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     const keys = rules.limitKeys(ruling.plans, { facts, isPeerTrusted, network, verified: evidence.verified })
     if (keys !== null && 'status' in keys) return refuse(exchange, 'error', { problem: keys })
     exchange.keys = keys
+    exchange.judged = { number: ++decisions, clockUs: decidingUs, wallMs: nowMs, evidence, plans: ruling.plans, keys }
     const identity = membership.stand(evidence, decidingUs, nowMs)
     if (!(identity instanceof Promise)) return decide(exchange, client, identity, ruling.plans, decidingUs)
     identity
@@ -220,7 +225,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   function conclude(exchange: Exchange, client: ClientAddress, decision: Decision, decidingUs: number): void {
     exchange.decision = decision
     const { conduct } = exchange.identity!
-    if (conduct !== null) noteConduct(conduct, decision.verdict === 'limited', clock.nowUs())
+    if (conduct !== null) noteConduct(conduct, decision.verdict === 'limited', decidingUs)
     exchange.decisionUs = clock.nowUs() - decidingUs
     if (decision.verdict === 'limited') topRefused.note(exchange.identity!, wallMs())
     // The client may have gone while the store was asked; what it was charged stays charged.
@@ -342,9 +347,9 @@ export function createProxy(options: ProxyOptions): Proxy {
     whenAnswered(socket, () => {
       if (!socket.writable) return
       const requestId = randomUUID()
-      const finished = { ...UNREAD, requestId, status, policyHash: rules.policy.hash }
+      const finished = { ...UNREAD, requestId, status }
       countRequest(metrics, finished)
-      logRequest(log, rules.policy.log, finished, random)
+      logRequest(log, rules.policy, finished, random)
       refuseRaw(socket, status, requestId)
     })
   }
@@ -402,16 +407,17 @@ export function createProxy(options: ProxyOptions): Proxy {
       method: facts?.method ?? request.method ?? '',
       outcome: isWhole ? (exchange.outcome ?? 'aborted') : 'aborted',
       status: exchange.isTunnelOpen ? 101 : response.headersSent ? response.statusCode : null,
+      facts,
+      judged: exchange.judged,
       identity,
       decision,
       denied: exchange.denied,
-      policyHash: exchange.rules.policy.hash,
       totalUs: clock.nowUs() - exchange.startUs,
       decisionUs: exchange.decisionUs,
       upstreamUs: exchange.upstreamUs,
     } as const
     countRequest(metrics, finished)
-    logRequest(log, exchange.rules.policy.log, finished, random)
+    logRequest(log, exchange.rules.policy, finished, random)
   }
 
   function accept(request: IncomingMessage, response: ServerResponse, tunnel: Exchange['tunnel'] = null): void {
@@ -425,6 +431,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       facts: null,
       route: 'default',
       shown: null,
+      judged: null,
       identity: null,
       keys: null,
       mark: null,
@@ -575,6 +582,8 @@ const UNREAD = {
   route: 'default',
   method: '',
   outcome: 'error',
+  facts: null,
+  judged: null,
   identity: null,
   decision: null,
   denied: null,

@@ -111,8 +111,7 @@ export function createMemoryStore(options: { readonly maxBuckets: number; readon
   }
 
   return {
-    charge(debits) {
-      const nowUs = clock.nowUs()
+    charge(debits, nowUs = clock.nowUs()) {
       const ids: string[] = []
       const debts: number[] = []
       for (const debit of debits) {

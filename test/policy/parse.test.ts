@@ -81,7 +81,7 @@ t.test('no file at all limits each device to 600 a minute and a burst of 120', a
       ],
       refuse: { retryJitter: 0, legacyHeaders: 'off', body: null, cors: { origins: ['*'] } },
       mode: 'enforce',
-      log: { level: 'info', access: 'all', sample: 1, clientAddress: false },
+      log: { level: 'info', access: 'all', sample: 1, clientAddress: false, path: false },
     },
     warnings: [],
   })
@@ -283,7 +283,7 @@ t.test('everything that can be written is read, in its units', async (t) => {
       cors: { origins: ['https://app.example.com', 'http://localhost:5173'] },
     },
     mode: 'shadow',
-    log: { level: 'warn', access: 'refused', sample: 0.01, clientAddress: true },
+    log: { level: 'warn', access: 'refused', sample: 0.01, clientAddress: true, path: true },
   })
 })
 

@@ -1,9 +1,10 @@
 import t, { type Test } from 'tap'
-import { AMPLE, eventually, type PolicyChanges, signal, startTestApp } from '../fixtures/app.ts'
+import { AMPLE, eventually, type PolicyChanges, policyWith, signal, startTestApp } from '../fixtures/app.ts'
 import { EVERYTHING, limitOf } from '../fixtures/policy.ts'
 import { ask, get, openClient, post } from '../fixtures/raw-client.ts'
 import { closedPort, ok, startUpstream, type Turn } from '../fixtures/upstream.ts'
 
+const DEVICE_COOKIE = policyWith().identity.deviceCookie
 const OUTCOMES = ['forwarded', 'limited', 'denied', 'exempt', 'error', 'aborted'] as const
 const ONCE = limitOf({ rate: { tokens: 1, seconds: 3600 }, burst: 1 })
 
@@ -252,6 +253,36 @@ t.test('log lines', async (t) => {
     await ask(t, url, get(), { localAddress: '127.0.0.77' })
     await counts()
     t.equal(logged('request')[0]!.client_address, '127.0.0.77')
+  })
+
+  t.test('bear what the decision was taken on, each with a number and an instant of its own', async (t) => {
+    const { url, counts, logged } = await startBoth(t, {
+      limits: [limitOf({ name: 'login', match: path('/login') }), ONCE],
+      exempt: [free],
+      identity: { trustedProxies: ['127.0.0.0/8'], deviceCookie: { ...DEVICE_COOKIE, enabled: true } },
+    })
+    const first = await ask(t, url, get('/login', 'User-Agent: a'))
+    const cookie = first.one('set-cookie')!.split(';')[0]!
+    await ask(t, url, get('/', 'User-Agent: a', `Cookie: ${cookie}`, 'X-Forwarded-For: 192.0.2.7'))
+    await ask(t, url, get('/free'))
+    await ask(t, url, get('/', 'Authorization: Bearer x', 'X-Forwarded-For: 2001:db8::1'))
+    await counts()
+    const [plain, marked, exempt, bearing] = logged('request')
+    t.match(plain, { decision: 1, limits: ['login', 'device'], network: /^[\w-]{22}$/, policy: 'test' })
+    t.equal(plain!.class, plain!.key)
+    t.match(marked, { decision: 2, limits: ['device'], device: { id: marked!.key, grade: 0, home: false } })
+    t.ok((marked!.clock_us as number) > (plain!.clock_us as number))
+    t.equal(exempt!.decision, undefined)
+    t.match(bearing, { decision: 3, nameless: undefined, token: /^[\w-]{22}$/ })
+    t.ok(logged('request').every((line) => line.path === undefined && line.host === undefined))
+  })
+
+  t.test('bear host and path where the policy says so, and never the query', async (t) => {
+    const { url, counts, logged, lines } = await startBoth(t, { log: { path: true } })
+    await ask(t, url, 'GET /a/../b?canary HTTP/1.1\r\nHost: Api.example:80\r\n\r\n')
+    await counts()
+    t.match(logged('request')[0], { host: 'api.example', path: '/b' })
+    t.notOk(lines.some((line) => line.includes('canary')))
   })
 
   t.test('cannot be broken by a client', async (t) => {

@@ -20,6 +20,15 @@ const second = createBucket('second', { tokens: 1, seconds: 1 }, 10)
 /** The most shared buckets that one bucket name may have beside `maxBuckets`. */
 const FOLDS = 4096
 
+t.test('all charges of a request settle at the instant that they are told', async (t) => {
+  const { store, clock } = open(t)
+  const debit = debitOf({ bucket: second, id: 'a', tokens: 10 })
+  t.same(store.charge([debit], T0), [0])
+  clock.us = T0 + 5_000_000
+  t.same(store.charge([debit], T0 + 1_000_000), [9_000_000])
+  t.same(store.charge([debit]), [5_000_000])
+})
+
 t.test('drained buckets disappear as new ones come', async (t) => {
   const { store, clock } = open(t)
   for (let i = 0; i < 1000; i++) store.charge([debitOf({ bucket: second, id: `old-${i}` })])

@@ -1,0 +1,113 @@
+import type { ClientCount } from './clients.ts'
+import type { GroupSummary, PolicySummary, Summary } from './summary.ts'
+
+const OUTCOMES = ['forwarded', 'exempt', 'limited', 'denied', 'error'] as const
+
+/** The summary for a person to read: what would have become of the requests, by limit, and what the log cannot tell. */
+export function report(summary: Summary): string {
+  const { policy, against, difference, own } = summary
+  const lines = [...aboutLog(summary), '']
+  lines.push(`policy ${titleOf(policy)}${against === null ? '' : `, against ${titleOf(against)}`}`, '')
+  lines.push(...aboutOutcomes(summary), '', ...aboutLimits(policy, 'under the policy'))
+  if (against !== null) lines.push('', ...aboutLimits(against, 'under the one it is held against'))
+  if (difference !== null) {
+    lines.push('', ...aboutGroup('newly refused', difference.newly_refused))
+    lines.push('', ...aboutGroup('no longer refused', difference.no_longer_refused))
+  }
+  if (own !== null) {
+    const { same, different, first } = own.reproduced
+    lines.push('', `Of the log's own ${number(same + different)} decisions ${number(different)} come out otherwise.`)
+    if (first.length > 0) lines.push(...first.map((id) => `  request ${printable(id)}`))
+  }
+  lines.push('', 'What this log cannot tell:')
+  lines.push(...summary.cannot_tell.map(({ what, effect }) => `- ${what}: ${effect}`))
+  return `${lines.join('\n')}\n`
+}
+
+function aboutLog({ log, seconds }: Summary): string[] {
+  const formats = Object.keys(log.formats).join(', ')
+  const speed = seconds > 0 ? `, ${number(Math.round(log.lines / seconds))} lines/s` : ''
+  const lines = [`${number(log.requests)} requests (${formats}), ${log.from} to ${log.to}${speed}`]
+  if (log.no_request > 0) lines.push(`${number(log.no_request)} lines tell of connections without a request`)
+  if (log.unreadable.count > 0) {
+    lines.push(`${number(log.unreadable.count)} lines could not be read, the first:`)
+    for (const { file, line, text } of log.unreadable.first) lines.push(`  ${file}:${line}: ${printable(text)}`)
+  }
+  return lines
+}
+
+function titleOf({ file, hash, mode }: PolicySummary): string {
+  return `${file ?? 'of the defaults'} (${hash}${mode === 'shadow' ? ', in shadow: nothing is refused' : ''})`
+}
+
+function aboutOutcomes({ log, policy, against }: Summary): string[] {
+  const rows = [['', 'requests', 'share', ...(against === null ? [] : ['against', 'share'])]]
+  for (const outcome of OUTCOMES) {
+    const counts = [policy, ...(against === null ? [] : [against])].map(({ outcomes }) => outcomes[outcome]!)
+    if (counts.every((count) => count === 0)) continue
+    rows.push([outcome, ...counts.flatMap((count) => [number(count), percent(count / log.requests)])])
+  }
+  return table(rows)
+}
+
+function aboutLimits({ limits, denied, refused }: PolicySummary, where: string): string[] {
+  const rows = [['limit', 'per', 'applied', 'refused', 'share', 'clients', 'first refusal']]
+  for (const limit of limits) {
+    const { name, per, mode, applied, would_limit: would, share, clients, first } = limit
+    const count = mode === 'shadow' || would > 0 ? `(${number(would)})` : number(limit.requests)
+    rows.push([name, per, number(applied), count, percent(share), counted(clients), placed(first)])
+  }
+  const lines = [
+    `Limits ${where}${limits.some(({ would_limit: would }) => would > 0) ? ' (in brackets: would, in shadow)' : ''}:`,
+  ]
+  lines.push(...table(rows))
+  for (const [name, count] of Object.entries(denied)) lines.push(`denied by ${name}: ${number(count)}`)
+  for (const limit of limits) if (limit.requests > 0) lines.push('', ...worst(`Most refused by ${limit.name}`, limit))
+  if (limits.length > 1 && refused.requests > 0) lines.push('', ...worst('Most refused by any', refused))
+  return lines
+}
+
+function aboutGroup(title: string, group: GroupSummary): string[] {
+  const { requests, share, clients, first } = group
+  const line = `${title}: ${number(requests)} requests (${percent(share)}) of ${counted(clients)} clients`
+  return first === null ? [line] : [`${line}, first ${placed(first)}`, ...worst('Of these most', group)]
+}
+
+function worst(title: string, { worst: clients }: GroupSummary): string[] {
+  const rows = clients.map(({ key, tier, requests, share }) => [`  ${key}`, tier, number(requests), percent(share)])
+  return rows.length === 0 ? [] : [`${title}:`, ...table(rows)]
+}
+
+function counted({ count, exact }: ClientCount): string {
+  return exact ? number(count) : `~${number(count)}`
+}
+
+function placed(first: GroupSummary['first']): string {
+  return first === null ? '-' : `${first.time} (${first.file}:${first.line})`
+}
+
+function number(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ',')
+}
+
+function percent(share: number): string {
+  return share > 0 && share < 0.0001 ? '< 0.01 %' : `${(100 * share).toFixed(2)} %`
+}
+
+/** Columns as wide as their widest cell; what begins with a digit or a bracket stands to the right. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
+  const pad = (cell: string, i: number) =>
+    /^[(~<]?[\d ]/.test(cell) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell : pad(cell, i)))
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+/** A line of a log may hold what a terminal would obey. */
+function printable(text: string): string {
+  return text.replace(/[^ -~]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
+}
