@@ -20,10 +20,9 @@ export function blindSpots(replayed: Replayed): readonly BlindSpot[] {
     for (const [name, requests] of policy.engine.untold) {
       tell(`what limit '${name}' is keyed by`, `it was left out for ${requests} requests`)
     }
-    const [heaviest] = knowledge.networks.worst(1)
-    const { requests } = knowledge
-    if (requests >= MIN_REQUESTS && heaviest !== undefined && heaviest.requests > MOST * requests) {
-      const share = Math.round((100 * heaviest.requests) / requests)
+    const { requests, majority } = knowledge
+    if (requests >= MIN_REQUESTS && majority.requests > MOST * requests) {
+      const share = Math.round((100 * majority.requests) / requests)
       tell(
         `whether its addresses are the clients': ${share} % of the requests come from one network`,
         'if that is a proxy in front, its clients count as one; log the X-Forwarded-For field and name the proxy in identity.trusted_proxies',

@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import { isRefusal, type RequestHead, readFacts } from '../http/facts.ts'
 import { type Address, parseAddress } from '../identity/address.ts'
@@ -174,23 +173,13 @@ export function createEngine(policy: Policy, clock: Clock): Engine {
 function compileClient({ identity }: Policy): (request: LoggedRequest) => Address {
   const trusted = [...identity.trustedProxies, `${NOBODY}/32`]
   const client = compileClientAddress(trusted, { kind: 'x-forwarded-for' })
-  // By both texts; copies, for a part of a line, remembered, would keep its whole chunk in memory.
-  const known = new LRUCache<string, Address>({ max: 20_000 })
   return ({ address, forwardedFor }) => {
     // A list is what Traefik was told; a client of Envoy is told by the field alone.
-    const isList = address?.includes(',') ?? false
-    const peer = isList ? NOBODY : (address ?? NOBODY)
-    const field = isList ? address! : (forwardedFor ?? '')
-    const key = Buffer.from(`${peer} ${field}`, 'latin1').toString('latin1')
-    let found = known.get(key)
-    if (found === undefined) {
-      const [peerText, fieldText] = [key.slice(0, peer.length), key.slice(peer.length + 1)]
-      // Nobody forwarded anything: whether the peer would be believed is not worth asking.
-      const own = fieldText === '' ? parseAddress(peerText) : null
-      found = own ?? client(peerText, { 'x-forwarded-for': fieldText }).address
-      known.set(key, found)
-    }
-    return found
+    if (address?.includes(',')) return client(NOBODY, { 'x-forwarded-for': address }).address
+    if (forwardedFor !== null) return client(address ?? NOBODY, { 'x-forwarded-for': forwardedFor }).address
+    // A copy: a part of a line, remembered with its network, would keep its whole chunk in memory.
+    const own = address === null ? null : parseAddress(Buffer.from(address, 'latin1').toString('latin1'))
+    return own ?? { text: NOBODY, family: 'ipv4' }
   }
 }
 

@@ -1,5 +1,4 @@
 import type { Policy } from '../policy/types.ts'
-import { type Clients, createClients } from './clients.ts'
 import type { Format, LoggedRequest, OwnRequest } from './line.ts'
 
 /** What the lines told, counted over all requests: what they did not tell follows from it. */
@@ -17,8 +16,8 @@ export type Knowledge = {
   options: number
   /** The coarsest step of their times, in microseconds. */
   stepUs: number
-  /** The networks that requests come from: whether one of them has most. */
-  readonly networks: Clients
+  /** The network that most requests come from, if any has most (the vote of Boyer and Moore), and how many at least. */
+  readonly majority: { network: string; lead: number; requests: number }
   /** Requests of our own log, and of these those decided under another policy; those with a path. */
   own: number
   otherPolicy: number
@@ -37,7 +36,7 @@ export function createKnowledge(): Knowledge {
     credentials: 0,
     options: 0,
     stepUs: 0,
-    networks: createClients(),
+    majority: { network: '', lead: 0, requests: 0 },
     own: 0,
     otherPolicy: 0,
     paths: 0,
@@ -56,6 +55,14 @@ export function noteRequest(knowledge: Knowledge, request: LoggedRequest): void 
   if (request.hasCredentials) knowledge.credentials++
   if (method === 'OPTIONS') knowledge.options++
   knowledge.stepUs = Math.max(knowledge.stepUs, stepUs)
+}
+
+export function noteNetwork({ majority }: Knowledge, network: string): void {
+  if (network === majority.network) {
+    majority.lead++
+    majority.requests++
+  } else if (majority.lead > 0) majority.lead--
+  else Object.assign(majority, { network, lead: 1, requests: 1 })
 }
 
 export function noteOwn(knowledge: Knowledge, { format, policy, path }: OwnRequest, replayed: Policy): void {

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Policy } from '../policy/types.ts'
 import { createDecisionOrder } from './decision-order.ts'
 import { createEngine, type Engine, type Verdict } from './engine.ts'
-import { createKnowledge, type Knowledge, noteOwn, noteRequest } from './knowledge.ts'
+import { createKnowledge, type Knowledge, noteNetwork, noteOwn, noteRequest } from './knowledge.ts'
 import type { Format, LoggedRequest, OwnRequest } from './line.ts'
 import { createLogClock } from './log-clock.ts'
 import { logLines, TOO_LONG } from './log-lines.ts'
@@ -113,7 +113,7 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
     now.moveTo(place.timeUs)
     noteRequest(knowledge, request)
     const { identity } = settle((engine) => engine.judge(request, place.timeUs / 1000), place, null)
-    if (identity !== null) knowledge.networks.add(identity.network.id, '')
+    if (identity !== null) noteNetwork(knowledge, identity.network.id)
   }
 
   function decideOwn(request: OwnRequest): void {
