@@ -12,7 +12,7 @@ import { debitOf, type StoreUnderTest, storeContract, T0 } from '../contracts/st
 type Lender = PrimaryAnswers & { setClock(to: number): void }
 
 function start() {
-  const child = fork(fileURLToPath(new URL('lending-process.ts', import.meta.url)))
+  const child = fork(fileURLToPath(new URL('../fixtures/lending-process.ts', import.meta.url)))
   const ended = once(child, 'exit')
   t.teardown(async () => {
     child.kill('SIGKILL')
