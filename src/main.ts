@@ -6,7 +6,7 @@ import { readVersion } from './version.ts'
 const USAGE = `Usage: sluice [command] [options]
 
   serve [-c file]     run the proxy (the default command); without a file the default policy holds
-  check <file...>     tell all problems of policy files
+  check <file...>     tell all problems of policy files; --json for programs, --print for the policies as they would be in force
   explain ...         why a request passes or not: sluice explain -c policy.yaml -H 'User-Agent: x' --from 203.0.113.9 /path,
                       or sluice explain --admin http://127.0.0.1:8081 <request id of a refusal>
   replay <log...>     tell who would have been refused, by an access log: --policy new --against old --fail-over 0.1%

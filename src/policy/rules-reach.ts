@@ -23,7 +23,7 @@ export function warnAboutReach(draft: Draft, warn: Report): void {
     const taker = takerOf(draft.deny, match, listOf(entry.cidr))
     if (taker === undefined) continue
     const by = `deny[${taker.index}], ${show(taker.name)}`
-    warn(['exempt', index], `never holds: ${by}, refuses all that it matches; narrow that one, or leave this one out`)
+    warn(['exempt', index], `never holds: ${by}, refuses all that it matches; leave this one out, or narrow that one`)
   }
   for (const [index, limit] of (draft.limits ?? []).entries()) {
     const match = matchOf(limit?.match)
@@ -32,7 +32,7 @@ export function warnAboutReach(draft: Draft, warn: Report): void {
 }
 
 function warnAboutLimit({ deny, exempt }: Draft, index: number, match: Match, warn: Report): void {
-  const fix = 'narrow that one, or leave this one out'
+  const fix = 'leave this one out, or narrow that one'
   const denying = takerOf(deny, match, [])
   if (denying !== undefined) {
     const by = `deny[${denying.index}], ${show(denying.name)}`
