@@ -48,6 +48,19 @@ t.test('a key is found by what its client shows, and reset: the client passes ag
   t.equal(await ask(), 200)
 })
 
+t.test('the last refusals are listed, and each is explained', async (t) => {
+  const { page, ask } = await open(t)
+  await ask(4)
+  const refusal = page.getByRole('button', { name: /^Explain request / })
+  await refusal.first().waitFor()
+  t.equal(await refusal.count(), 1)
+  const id = (await refusal.getAttribute('aria-label'))!.replace('Explain request ', '')
+  await refusal.click()
+  await page.locator('#explained').getByText('"binding": "device"').waitFor()
+  const told = JSON.parse((await page.locator('#explained').textContent())!)
+  t.match(told, { refusal: { requestId: id, status: 429 }, now: { buckets: [{ limit: 'device', remaining: 0 }] } })
+})
+
 t.test('a wrong token is refused, and nothing is changed', async (t) => {
   const { page, ask } = await open(t)
   await ask(4)

@@ -68,12 +68,11 @@ function showRefusals(refusals) {
     make(
       'tr',
       {},
-      make('td', {}, time(one.timeMs)),
+      make('td', {}, make('button', { type: 'button', class: 'key', 'aria-label': `Explain request ${one.requestId}`, click: () => explain(one.requestId) }, time(one.timeMs))),
       make('td', {}, one.binding ?? '-'),
       make('td', {}, `${Math.ceil(one.waitMs / 1000)} s`),
       make('td', {}, one.tier),
       make('td', {}, keyButton(one.key)),
-      make('td', {}, make('button', { type: 'button', 'aria-label': `Explain request ${one.requestId}`, click: () => explain(one.requestId) }, 'Explain')),
     ),
   )
   fill('refusals', rows, 'No limit has refused anybody.')
