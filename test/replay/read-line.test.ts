@@ -76,7 +76,7 @@ t.test('Envoy’s default format', async (t) => {
 
 t.test('Caddy', async (t) => {
   const line = {
-    ...{ level: 'info', ts: 1646861401.5241024, logger: 'http.log.access.log0', msg: 'handled request' },
+    ...{ level: 'info', ts: 1646861401.5, logger: 'http.log.access.log0', msg: 'handled request' },
     request: {
       ...{ remote_ip: '10.0.0.1', remote_port: '41342', client_ip: '192.0.2.9', proto: 'HTTP/2.0', method: 'GET' },
       ...{ host: 'localhost', uri: '/ü?a' },
@@ -86,7 +86,7 @@ t.test('Caddy', async (t) => {
   }
   const latin1 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('latin1')
   t.match(told(latin1(line)), {
-    ...{ format: 'caddy', timeUs: 1646861401024102, address: '192.0.2.9', host: 'localhost', target: '/\xc3\xbc?a' },
+    ...{ format: 'caddy', timeUs: 1646861401000000, address: '192.0.2.9', host: 'localhost', target: '/\xc3\xbc?a' },
     ...{ hasAllFields: true, hasCredentials: false },
     fields: ['user-agent', 'curl/7.82.0', 'accept-language', 'de', 'accept', '*/*'],
   })
