@@ -83,7 +83,10 @@ t.test('a cookie that could be admitted is explained as a member, and is admitte
   const headers = { 'User-Agent': 'a', 'Accept-Language': '*', Cookie: cookie }
   const told = await proxy.explain({ headers })
   t.match(told.identity, { tier: 'member', pool: 'members' })
-  t.match(told.identity?.evidence.join(), /a device mark of ours \(cookie\), [01] min old, grade 0, given on this network/)
+  t.match(
+    told.identity?.evidence.join(),
+    /a device mark of ours \(cookie\), [01] min old, grade 0, given on this network/,
+  )
   t.equal(await proxy.metric('sluice_admissions_total'), 0)
   const answer = await proxy.ask({ headers: { Cookie: cookie } })
   t.equal(told.fields.RateLimit, answer.headers.get('ratelimit'))
