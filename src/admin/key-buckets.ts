@@ -1,7 +1,7 @@
 import type { CrowdSize } from '../identity/identity.ts'
 import { type Bucket, drainUs, nextTokenUs, remainingTokens, TOKEN } from '../limiter/bucket.ts'
 import type { LimitPlan } from '../limiter/plan.ts'
-import type { Debit } from '../limiter/store.ts'
+import { type Debit, lookCost } from '../limiter/store.ts'
 
 /** What a pseudonym stands for. */
 export type KeyKind = 'network' | 'principal' | 'member' | 'token' | 'class'
@@ -32,8 +32,6 @@ export type LookedAt = {
   readonly factor: number
 }
 
-/** A cost that no bucket holds: it is refused, takes nothing, and the store answers with the debt. */
-const BEYOND = 1
 /** No bucket is larger, in micro-tokens (limiter/pools.ts). */
 const ALL = 2 ** 52
 
@@ -47,7 +45,7 @@ export function looksAt(
   function add(plan: LimitPlan, part: Look['part'], bucket: Bucket): void {
     // A group of its own, so that each is answered for itself.
     const group = looks.length + 1
-    const debit = { bucket, id: key, tag, cost: bucket.capacity + BEYOND, group, reserve: 0, floor: 0 }
+    const debit = { bucket, id: key, tag, cost: lookCost(bucket), group, reserve: 0, floor: 0 }
     looks.push({ limit: plan.limit.name, part, debit })
   }
   const isNetwork = kind === 'network' || kind === null

@@ -1,5 +1,5 @@
 import type { Roll } from '../identity/roll.ts'
-import type { Debit } from '../limiter/store.ts'
+import { type Debit, lookCost } from '../limiter/store.ts'
 
 /** A debit and what the bucket owed before it (micro-tokens). */
 export type Look = { readonly debit: Debit; readonly debt: number }
@@ -8,7 +8,7 @@ export type Look = { readonly debit: Debit; readonly debt: number }
 function onlyLooks(debits: readonly Debit[]): Debit[] {
   return debits.map((debit) => ({
     ...debit,
-    cost: debit.bucket.capacity + 1,
+    cost: lookCost(debit.bucket),
     group: 0,
     reserve: 0,
     lease: 0,

@@ -3,7 +3,7 @@ import { FACTORS } from '../policy/factors.ts'
 import { remainingTokens, TOKEN } from './bucket.ts'
 import type { LimitPlan } from './plan.ts'
 import type { Pools } from './pools.ts'
-import type { Debit } from './store.ts'
+import { type Debit, lookCost } from './store.ts'
 
 /**
  * A new member's bucket is not filled for free, once in its life: it takes a share of its class's tokens along, and what is
@@ -23,7 +23,7 @@ export function lookDebits(identity: Identity, unpaid: readonly LimitPlan[], isL
     const bucket = (isLocalShare ? plan.localPools : plan.pools).classes(identity.crowds[0]!.members)
     const { tag } = identity.network
     // Group 0 would refuse nothing either: no other debit stands in the call.
-    return { bucket, id: identity.debut!.classId, tag, cost: bucket.capacity + 1, group: i + 1, reserve: 0, floor: 0 }
+    return { bucket, id: identity.debut!.classId, tag, cost: lookCost(bucket), group: i + 1, reserve: 0, floor: 0 }
   })
 }
 

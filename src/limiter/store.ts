@@ -51,6 +51,11 @@ export type SharedStore = Store<Promise<readonly number[]>> & {
   ping(): Promise<void>
 }
 
+/** A cost that no bucket holds: a debit of it is refused and takes nothing, and the store answers with what the bucket owes. */
+export function lookCost({ capacity }: Bucket): number {
+  return capacity + 1
+}
+
 /** Whether a debit is admitted, by the debt that the store answered with. */
 export function isAdmitted({ bucket, cost, reserve }: Debit, debt: number): boolean {
   return admits(bucket, debt, cost + reserve)
