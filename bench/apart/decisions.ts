@@ -10,8 +10,8 @@ const HOT = 1000
 const DISTINCT = 1_000_000
 
 const plans = plansOf(`
-  - {name: second, per: device, rate: 100000/s, burst: 1000000}
-  - {name: minute, per: device, rate: 6000000/min, burst: 1000000}
+  - {name: second, per: device, rate: 1/s, burst: 1000000}
+  - {name: minute, per: device, rate: 60/min, burst: 1000000}
 `)
 
 function rate(identities: readonly Identity[]): number {

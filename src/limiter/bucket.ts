@@ -59,10 +59,10 @@ export function waitUs(bucket: Bucket, debt: number, cost: number): number {
   return drainUs(bucket, Math.max(0, debt + cost - bucket.capacity))
 }
 
-/** Microseconds until `remainingTokens` is one more, or the bucket full where that comes first; 0 for a full bucket. */
-export function nextTokenUs(bucket: Bucket, debt: number): number {
+/** Microseconds until the tokens left are one more, or the bucket full where that comes first; 0 for a full bucket. */
+export function nextTokenUs(bucket: Bucket, debt: number, remaining = remainingTokens(bucket, debt)): number {
   // Counted from the capacity, for an instance's share of a bucket is no whole number of tokens.
-  const over = debt + (remainingTokens(bucket, debt) + 1) * TOKEN - bucket.capacity
+  const over = debt + (remaining + 1) * TOKEN - bucket.capacity
   return drainUs(bucket, Math.min(debt, over))
 }
 

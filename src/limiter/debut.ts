@@ -11,9 +11,11 @@ import { type Debit, lookCost } from './store.ts'
  * farm of full buckets.
  */
 
+const NONE: readonly LimitPlan[] = []
+
 /** The limits of which a new member has no bucket yet. */
 export function unpaidPlans({ debut }: Identity, plans: readonly LimitPlan[]): readonly LimitPlan[] {
-  if (debut === null) return []
+  if (debut === null) return NONE
   return plans.filter(({ limit }) => limit.per === 'device' && !debut.paid.has(limit.name))
 }
 

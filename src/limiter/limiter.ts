@@ -57,8 +57,8 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
   ): Decision | Promise<Decision> {
     const debits: Debit[] = []
     const claims = claimAll(identity, plans, keys, debits, false)
-    const missing = claims.find((claim) => claim.missing && claim.group === 0)
-    if (missing !== undefined) {
+    const missing = missingOf(claims)
+    if (missing !== null) {
       // In shadow too it costs nothing, or a day in shadow would count more than enforcement will.
       if (mode === 'shadow') return conclude([missing], [], [], mode, 'local')
       return {
@@ -286,6 +286,12 @@ function reserveOf({ pool }: Identity, pools: Pools, bucket: Bucket, members: nu
   return Math.max(0, Math.min(kept, bucket.capacity - cost))
 }
 
+/** The enforced limit whose key the client left out, where that is denied. */
+function missingOf(claims: readonly Claim[]): Claim | null {
+  for (const claim of claims) if (claim.missing && claim.group === 0) return claim
+  return null
+}
+
 /** Turns the debts before the charge into what each limit said, and into one verdict. Shadow is decided here alone. */
 function conclude(
   claims: readonly Claim[],
@@ -294,7 +300,10 @@ function conclude(
   mode: Mode,
   path: DecisionPath,
 ): Decision {
-  const isRefused = claims.some((claim) => claim.group === 0 && (claim.missing || refuses(claim, debits, debts)))
+  let isRefused = false
+  for (const claim of claims) {
+    if (claim.group === 0 && (claim.missing || refuses(claim, debits, debts))) isRefused = true
+  }
   const outcomes: LimitOutcome[] = []
   for (const claim of claims) outcomes.push(judge(claim, debits, debts, isRefused, mode))
   if (mode === 'shadow') return { verdict: 'allowed', path, outcomes, binding: null }
@@ -322,7 +331,8 @@ function judge(
     const debt = isCharged ? taken + cost : taken
     const left = remainingTokens(bucket, debt)
     if (left <= remaining) {
-      next = left < remaining ? nextTokenUs(bucket, debt) : Math.max(next, nextTokenUs(bucket, debt))
+      const us = nextTokenUs(bucket, debt, left)
+      next = left < remaining ? us : Math.max(next, us)
       remaining = left
     }
     if (!isAdmitted) wait = Math.max(wait, waitUs(bucket, taken, cost))

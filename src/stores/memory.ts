@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import { hashOf } from '../identity/pseudonym.ts'
 import { type Bucket, CLOCK_STEP_US, debtAt, timeAfter } from '../limiter/bucket.ts'
 import { type Debit, isAdmitted, type LocalStore, leaseTaken } from '../limiter/store.ts'
+import { BucketRows, NO_ROW } from './bucket-rows.ts'
 
 export type MemoryStore = LocalStore & {
   /** How many charges went to a network's shared bucket because the store was full of debt. */
@@ -13,15 +14,21 @@ const FOLDS = 4096
 /** Buckets looked at, for ones whose debt has drained, whenever a new one is made; and when there is no room for it. */
 const SWEEP = 4
 const SWEEP_WHEN_FULL = 64
+/**
+ * From one round over all buckets to the next: so many microseconds, or until there are twice as many and some. Buckets of
+ * those that come again all the time are not thrown away and made anew with each request.
+ */
+const ROUND_US = 1_000_000
+const ROUND_SIZE = 1024
 
 type Table = {
-  readonly slots: Map<string, number>
+  readonly number: number
   /** The bucket's latest capacity and rate, of a pool those it has at least: they say when a debt has drained. */
   bucket: Bucket
 }
 
 /**
- * Keeps the buckets in process: for each bucket name a Map from id to a slot of one Float64Array of debts and times.
+ * Keeps the buckets in process, those of all limits in one table (bucket-rows.ts).
  *
  * A bucket whose debt has drained is the same as no bucket: making a new one sweeps a few such away, so the store holds
  * little more than the buckets in debt. When `maxBuckets` are in debt none is dropped, for its owner would start afresh;
@@ -29,110 +36,116 @@ type Table = {
  */
 export function createMemoryStore(options: { readonly maxBuckets: number; readonly clock: Clock }): MemoryStore {
   const { maxBuckets, clock } = options
-  const tables = new Map<string, Table>()
-  const freeSlots: number[] = []
-  let state = new Float64Array(2 * 1024)
-  let end = 0
-  let size = 0
+  const rows = new BucketRows()
+  const tables: Table[] = []
+  const tablesByName = new Map<string, Table>()
+  let cursor = 0
   let folds = 0
-  let sweepTables = tables.values()
-  let sweepTable: Table | undefined
-  let sweepSlots: Iterator<[string, number]> | undefined
+  // Of the charge under way, by the debits' places: kept, for one is followed by the next.
+  const places: Table[] = []
+  const ids: string[] = []
+  const found: number[] = []
+  let isSwept = false
+  let hasGrown = false
+  let roundUs = Number.NEGATIVE_INFINITY
+  let roundSize = 0
 
-  function tableOf(bucket: Bucket): Table {
-    let table = tables.get(bucket.name)
-    if (table === undefined) {
-      table = { slots: new Map(), bucket }
-      tables.set(bucket.name, table)
+  /** The table of the debit at this place of a charge, which is mostly that of the charge before. */
+  function tableOf(bucket: Bucket, place: number): Table {
+    let table = places[place]
+    if (table === undefined || table.bucket.name !== bucket.name) {
+      table = tablesByName.get(bucket.name)
+      if (table === undefined) {
+        table = { number: tables.length, bucket }
+        tables.push(table)
+        tablesByName.set(bucket.name, table)
+      }
+      places[place] = table
     }
-    table.bucket = bucket.base ?? bucket
+    const latest = bucket.base ?? bucket
+    if (table.bucket !== latest) table.bucket = latest
     return table
   }
 
   function sweep(steps: number, nowUs: number): void {
     for (let step = 0; step < steps; step++) {
-      const next = sweepSlots?.next()
-      if (sweepTable === undefined || next === undefined || next.done) {
-        sweepTable = sweepTables.next().value
-        if (sweepTable === undefined) sweepTables = tables.values()
-        sweepSlots = sweepTable?.slots.entries()
-        continue
+      if (cursor >= rows.end) {
+        cursor = 0
+        roundUs = nowUs
+        roundSize = rows.size
+        return
       }
-      const [id, slot] = next.value
-      if (debtAt(sweepTable.bucket, state[slot]!, state[slot + 1]!, nowUs) > 0) continue
-      sweepTable.slots.delete(id)
-      freeSlots.push(slot)
-      size--
+      const row = cursor++
+      const table = tables[rows.tableOf(row)]
+      if (table !== undefined && debtAt(table.bucket, rows.debt(row), rows.timeUs(row), nowUs) === 0) rows.remove(row)
     }
   }
 
-  /** The id whose bucket the debit is charged to: its own, or its network's shared one when there is no room. */
-  function place(slots: Map<string, number>, debit: Debit, nowUs: number): string {
-    if (slots.has(debit.id)) return debit.id
-    sweep(SWEEP, nowUs)
-    if (size < maxBuckets) return debit.id
+  /** Whether a debit without a bucket can have one. It may sweep, and then rows found before may be others' now. */
+  function isRoom(nowUs: number): boolean {
+    if (rows.size < maxBuckets) return true
+    isSwept = true
     sweep(SWEEP_WHEN_FULL, nowUs)
-    if (size < maxBuckets) return debit.id
-    return foldOf(debit.tag)
+    return rows.size < maxBuckets
   }
 
-  /** The slot's debt now. A clock far back is taken over here, for a refusal, which writes nothing, must not lock either. */
-  function settle(bucket: Bucket, slot: number, nowUs: number): number {
-    const timeUs = state[slot + 1]!
-    const debt = debtAt(bucket, state[slot]!, timeUs, nowUs)
-    if (timeUs - nowUs > CLOCK_STEP_US) {
-      state[slot] = debt
-      state[slot + 1] = nowUs
-    }
+  /** The row's debt now. A clock far back is taken over here, for a refusal, which writes nothing, must not lock either. */
+  function settle(bucket: Bucket, row: number, nowUs: number): number {
+    const timeUs = rows.timeUs(row)
+    const debt = debtAt(bucket, rows.debt(row), timeUs, nowUs)
+    if (timeUs - nowUs > CLOCK_STEP_US) rows.write(row, debt, nowUs)
     return debt
   }
 
-  function write(slots: Map<string, number>, id: string, debt: number, nowUs: number): void {
-    let slot = slots.get(id)
-    if (id.startsWith('~')) folds++
-    if (slot === undefined) {
-      slot = freeSlots.pop() ?? grow()
-      slots.set(id, slot)
-      state[slot + 1] = nowUs
-      size++
-    }
-    state[slot] = debt
-    state[slot + 1] = timeAfter(state[slot + 1]!, nowUs)
-  }
-
-  function grow(): number {
-    if (end === state.length) {
-      const larger = new Float64Array(state.length * 2)
-      larger.set(state)
-      state = larger
-    }
-    end += 2
-    return end - 2
+  function write({ number }: Table, id: string, row: number, debt: number, nowUs: number): void {
+    if (id.charCodeAt(0) === FOLD_MARK) folds++
+    // Not found may have been made by another debit of this charge: several of one network can share a bucket.
+    const known = row === NO_ROW || isSwept ? rows.find(number, id) : row
+    if (known !== NO_ROW) return rows.write(known, debt, timeAfter(rows.timeUs(known), nowUs))
+    rows.write(rows.add(number, id), debt, nowUs)
+    hasGrown = true
   }
 
   return {
     charge(debits, nowUs = clock.nowUs()) {
-      const ids: string[] = []
       const debts: number[] = []
-      for (const debit of debits) {
-        const { slots } = tableOf(debit.bucket)
-        const id = place(slots, debit, nowUs)
-        // Who had to share a bucket and now gets one of its own brings the debt along: room must not be a fresh start.
-        const slot = slots.get(id) ?? (folds > 0 ? slots.get(foldOf(debit.tag)) : undefined)
-        ids.push(id)
-        debts.push(Math.max(debit.floor, slot === undefined ? 0 : settle(debit.bucket, slot, nowUs)))
+      isSwept = false
+      hasGrown = false
+      for (let i = 0; i < debits.length; i++) {
+        const debit = debits[i]!
+        const { number } = tableOf(debit.bucket, i)
+        let { id } = debit
+        let row = rows.find(number, id)
+        let debt = 0
+        if (row !== NO_ROW) {
+          debt = settle(debit.bucket, row, nowUs)
+        } else if (!isRoom(nowUs)) {
+          id = foldOf(debit.tag)
+          row = rows.find(number, id)
+          if (row !== NO_ROW) debt = settle(debit.bucket, row, nowUs)
+        } else if (folds > 0) {
+          // Who had to share a bucket and now gets one of its own brings the debt along: room must not be a fresh start.
+          const shared = rows.find(number, foldOf(debit.tag))
+          if (shared !== NO_ROW) debt = settle(debit.bucket, shared, nowUs)
+        }
+        debts.push(Math.max(debit.floor, debt))
+        ids[i] = id
+        found[i] = row
       }
       if (!groupAdmitted(debits, debts, 0)) return debts
       for (let i = 0; i < debits.length; i++) {
         const debit = debits[i]!
         if (debit.group !== 0 && !groupAdmitted(debits, debts, debit.group)) continue
-        const { slots } = tableOf(debit.bucket)
-        if (debit.cost < 0 && !slots.has(ids[i]!)) continue
-        write(slots, ids[i]!, Math.max(0, debts[i]! + debit.cost + leaseTaken(debit, debts[i]!)), nowUs)
+        const table = places[i]!
+        if (debit.cost < 0 && rows.find(table.number, ids[i]!) === NO_ROW) continue
+        write(table, ids[i]!, found[i]!, Math.max(0, debts[i]! + debit.cost + leaseTaken(debit, debts[i]!)), nowUs)
       }
+      // Behind the writes, which know where their rows are.
+      if (hasGrown && (rows.size > 2 * roundSize + ROUND_SIZE || Math.abs(nowUs - roundUs) >= ROUND_US))
+        sweep(SWEEP, nowUs)
       return debts
     },
-    size: () => size,
+    size: () => rows.size,
     folds: () => folds,
     close: async () => {},
   }
@@ -146,7 +159,10 @@ function groupAdmitted(debits: readonly Debit[], debts: readonly number[], group
   return true
 }
 
-/** The id of the shared bucket of a tag; no pseudonym begins with a tilde. */
+/** No pseudonym begins with a tilde. */
+const FOLD_MARK = 0x7e
+
+/** The id of the shared bucket of a tag. */
 function foldOf(tag: string): string {
   return `~${hashOf(tag) % FOLDS}`
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isHopByHop, nominatedFields } from '../../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../../policy/types.ts'
+import { type Pending, writeThisTurn } from '../write-turn.ts'
 import type { Connection, ConnectionUser } from './connection.ts'
 import { type ForwardFailure, faultFailure } from './failure.ts'
 import type { Fields } from './field-section.ts'
@@ -32,7 +33,7 @@ const WITH_CONTENT = new Set(['POST', 'PUT', 'PATCH'])
 const MAX_TEXT_BYTES = 16 * 1024
 
 /** One request sent upstream, and its answer brought back. */
-export class Exchange implements ConnectionUser {
+export class Exchange implements ConnectionUser, Pending {
   readonly method: string
   private readonly options: ForwardOptions
   private readonly upstream: UpstreamPolicy
@@ -43,6 +44,8 @@ export class Exchange implements ConnectionUser {
   private isRepeated = false
   /** The head of the answer is written, but may still wait for a part of its body to go out with. */
   private isHeadHeld = false
+  /** The whole body, one byte a character, where it goes out with the head at the end of this turn. */
+  private text: string | null = null
 
   constructor(options: ForwardOptions, upstream: UpstreamPolicy, pool: Pool) {
     this.options = options
@@ -79,6 +82,8 @@ export class Exchange implements ConnectionUser {
     const { request, hasBody } = this.options
     const connection = this.connection!
     const { socket } = connection
+    writeThisTurn(this)
+    socket.cork()
     if (!hasBody) {
       const isLengthDue = WITH_CONTENT.has(this.method) && !hasLength(this.options.fields)
       socket.write(requestHead(this.options, isLengthDue ? 'Content-Length: 0\r\n' : ''), 'latin1')
@@ -87,7 +92,6 @@ export class Exchange implements ConnectionUser {
     }
     const isChunked = !hasLength(this.options.fields)
     // The head does not wait for the body, but goes with as much of it as is already here.
-    socket.cork()
     socket.write(requestHead(this.options, isChunked ? 'Transfer-Encoding: chunked\r\n' : ''), 'latin1')
     const { idleTimeout, responseTimeout } = this.upstream
     this.upload = startUpload({
@@ -97,7 +101,12 @@ export class Exchange implements ConnectionUser {
       idleTimeout,
       onEnd: () => connection.sent(responseTimeout),
     })
-    process.nextTick(uncork, socket)
+  }
+
+  /** At the end of the turn: the request's head, or the whole answer. */
+  write(): void {
+    if (this.text === null) this.connection?.socket.uncork()
+    else this.options.response.end(this.text, 'latin1')
   }
 
   onDrain(): void {
@@ -138,8 +147,11 @@ export class Exchange implements ConnectionUser {
     if (isLast) {
       this.over()
       const isShort = this.isHeadHeld && to - from <= MAX_TEXT_BYTES
-      if (isShort) response.end(bytes.toString('latin1', from, to), 'latin1')
-      else response.end(copyOf(bytes, from, to))
+      if (!isShort) return void response.end(copyOf(bytes, from, to))
+      this.text = bytes.toString('latin1', from, to)
+      // What a client sends wrong behind this must find the answer written.
+      if (this.options.hasBody) this.write()
+      else writeThisTurn(this)
       return
     }
     this.isHeadHeld = false
@@ -188,10 +200,6 @@ export class Exchange implements ConnectionUser {
   onStall(): void {
     this.options.response.destroy()
   }
-}
-
-function uncork(socket: Connection['socket']): void {
-  socket.uncork()
 }
 
 /** A request's head, as text of one byte a character. The parts have been checked where they came in. */
