@@ -39,6 +39,7 @@ const LEVELS: readonly (readonly string[])[] = [
   [
     'policy/types.ts',
     'http/facts.ts',
+    'http/fields.ts',
     'http/target.ts',
     'http/path-readings.ts',
     'limiter/bucket.ts',

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { lowerCaseName } from './fields.ts'
 import { parseTarget, type Target } from './target.ts'
 
 /** What the steps of the proxy need to know of a request, read once. */
@@ -64,10 +65,11 @@ export function readFacts(request: RequestHead, options: FactsOptions): Facts | 
     if (refusal !== null) return refusal
   }
   const names: string[] = []
-  for (let i = 0; i < rawHeaders.length; i += 2) names.push(rawHeaders[i]!.toLowerCase())
+  for (let i = 0; i < rawHeaders.length; i += 2) names.push(lowerCaseName(rawHeaders[i]!))
   const singleFields = options.singleFields.length === 0 ? SINGLE_FIELDS : [...SINGLE_FIELDS, ...options.singleFields]
   for (const field of singleFields) {
-    if (names.indexOf(field) !== names.lastIndexOf(field)) return bad(`The field ${field} may come once only.`)
+    const first = names.indexOf(field)
+    if (first !== -1 && names.includes(field, first + 1)) return bad(`The field ${field} may come once only.`)
   }
   const target = parseTarget(url, method)
   if (target === null) return bad('The request target is malformed.')

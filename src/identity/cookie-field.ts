@@ -22,11 +22,17 @@ export function cookiesOf(field: string, name: string): readonly string[] {
 
 /** A Cookie field without the cookies of some names, the rest to the byte; empty where nothing else is in it. */
 export function withoutCookies(field: string, names: ReadonlySet<string>): string {
+  if (!field.includes(';')) return names.has(nameOf(field)) ? '' : field
   const pairs = field.split(';')
-  const kept = pairs.filter((pair) => !names.has(pair.slice(0, (pair.indexOf('=') + 1 || pair.length + 1) - 1).trim()))
+  const kept = pairs.filter((pair) => !names.has(nameOf(pair)))
   if (kept.length === pairs.length) return field
   const rest = kept.join(';')
   return kept[0] === pairs[0] ? rest : rest.trimStart()
+}
+
+function nameOf(pair: string): string {
+  const end = pair.indexOf('=')
+  return (end === -1 ? pair : pair.slice(0, end)).trim()
 }
 
 function isPairStart(field: string, at: number): boolean {

@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { LRUCache } from 'lru-cache'
 import type { IdentityPolicy } from '../policy/types.ts'
 import { cookieOf } from './cookie-field.ts'
 import { createDeviceMarks, type DeviceMark, type DeviceMarks, type MarkProblem } from './device-mark.ts'
@@ -40,7 +39,8 @@ export function compileDeviceCookie(
   // While a secret is being replaced, cookies come under both names.
   const plain = secrets.map((secret) => `sluice-${deriveKey(secret, 'cookie-name').toString('hex', 0, 3)}`)
   const hosts = plain.map((name) => `__Host-${name}`)
-  const ids = new LRUCache<string, string>({ max: 50_000 })
+  // The same text gives the same object, as long as it is remembered.
+  const ids = new WeakMap<DeviceMark, string>()
 
   function read(text: string, via: BorneMark['via'], wallMs: number): BorneMark | null {
     const mark = marks.read(text, wallMs)
@@ -49,11 +49,11 @@ export function compileDeviceCookie(
     return null
   }
 
-  function idOf(device: string): string {
-    let id = ids.get(device)
+  function idOf(mark: DeviceMark): string {
+    let id = ids.get(mark)
     if (id === undefined) {
-      id = keyring.pseudonym('device', [device])
-      ids.set(device, id)
+      id = keyring.pseudonym('device', [mark.device])
+      ids.set(mark, id)
     }
     return id
   }
@@ -78,7 +78,7 @@ export function compileDeviceCookie(
     },
 
     device({ mark, via }, network) {
-      const id = idOf(mark.device)
+      const id = idOf(mark)
       const { issuedMs, grade } = mark
       return { id, tag: tagOf(id), via, issuedMs, grade, isHome: mark.home === homeOf(network) }
     },
@@ -87,8 +87,12 @@ export function compileDeviceCookie(
 
 /** The first 16 bits of a network's pseudonym: too few to tell anybody where a device has been, enough to know it again. */
 export function homeOf(network: Network): number {
-  return Buffer.from(network.id.slice(0, 3), 'base64url').readUInt16BE(0)
+  const { id } = network
+  return (SEXTETS[id.charCodeAt(0)]! << 10) | (SEXTETS[id.charCodeAt(1)]! << 4) | (SEXTETS[id.charCodeAt(2)]! >> 2)
 }
+
+const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+const SEXTETS = Int8Array.from({ length: 128 }, (_, code) => BASE64URL.indexOf(String.fromCharCode(code)))
 
 /** Whether the client itself came over https; only a trusted peer can say so, and the nearest has the last word. */
 export function isOverHttps(headers: IncomingHttpHeaders, isPeerTrusted: boolean): boolean {

@@ -83,13 +83,64 @@ export function compileIdentify(policy: IdentityPolicy, keyring: Keyring, option
     wallMs: number,
   ): RequestEvidence {
     const { principal, claims, verified } = readCredential(headers, isPeerTrusted, wallMs)
-    const { classId, isNameless, token } = claimedBy(from, headers, claims)
     const borne = deviceCookie?.read(headers, isOverHttps(headers, isPeerTrusted), wallMs) ?? null
     const device = borne && deviceCookie!.device(borne, from)
-    return { network: from, principal, device, token, classId, isNameless, verified, borne }
+    return new Shown(from, principal, device, verified, borne, claimedBy, headers, claims)
   }
 
   return { network, evidence, deviceCookie }
+}
+
+type ClaimedBy = (from: Network, headers: IncomingHttpHeaders, claims: readonly string[]) => Claimed
+
+/** What a request shows. Its claims are read when they are asked for: of a device known by its mark nobody does. */
+class Shown implements RequestEvidence {
+  readonly network: Network
+  readonly principal: RequestEvidence['principal']
+  readonly device: RequestEvidence['device']
+  readonly verified: RequestEvidence['verified']
+  readonly borne: BorneMark | null
+  #claimed: Claimed | null = null
+  readonly #claimedBy: ClaimedBy
+  readonly #headers: IncomingHttpHeaders
+  readonly #claims: readonly string[]
+
+  constructor(
+    network: Network,
+    principal: RequestEvidence['principal'],
+    device: RequestEvidence['device'],
+    verified: RequestEvidence['verified'],
+    borne: BorneMark | null,
+    claimedBy: ClaimedBy,
+    headers: IncomingHttpHeaders,
+    claims: readonly string[],
+  ) {
+    this.network = network
+    this.principal = principal
+    this.device = device
+    this.verified = verified
+    this.borne = borne
+    this.#claimedBy = claimedBy
+    this.#headers = headers
+    this.#claims = claims
+  }
+
+  #read(): Claimed {
+    this.#claimed ??= this.#claimedBy(this.network, this.#headers, this.#claims)
+    return this.#claimed
+  }
+
+  get classId(): string {
+    return this.#read().classId
+  }
+
+  get isNameless(): boolean {
+    return this.#read().isNameless
+  }
+
+  get token(): Pseudonym | null {
+    return this.#claims.length === 0 ? null : this.#read().token
+  }
 }
 
 function prefixed(part: string): string {

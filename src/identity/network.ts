@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import type { IdentityPolicy, KnownNetwork, NetworkParent } from '../policy/types.ts'
 import { type Address, networkOf } from './address.ts'
 import type { Network } from './identity.ts'
@@ -10,7 +9,8 @@ import { tagOf } from './pseudonym.ts'
  * that what they are charged together can lie together.
  */
 export function compileNetwork(policy: IdentityPolicy, keyring: Keyring): (address: Address) => Network {
-  const known = new LRUCache<string, Network>({ max: 20_000 })
+  // Who reads addresses remembers the object for each spelling: what is known of it is forgotten with that.
+  const known = new WeakMap<Address, Network>()
   const settingsOf = compileKnown(policy.networks)
 
   function make(address: Address): Network {
@@ -30,10 +30,10 @@ export function compileNetwork(policy: IdentityPolicy, keyring: Keyring): (addre
   }
 
   return (address) => {
-    let network = known.get(address.text)
+    let network = known.get(address)
     if (network === undefined) {
       network = make(address)
-      known.set(address.text, network)
+      known.set(address, network)
     }
     return network
   }

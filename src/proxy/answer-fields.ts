@@ -1,3 +1,4 @@
+import type { Fields } from '../http/fields.ts'
 import { isSharedCacheable, limitMember, policyMember, seconds, upstreamMembers } from '../http/rate-fields.ts'
 import type { Decision, LimitOutcome } from '../limiter/decision.ts'
 import { bindingOf } from '../limiter/limiter.ts'
@@ -24,22 +25,28 @@ export function rateFields(
 ): RateFields | null {
   // Nothing binds in shadow, where whoever reads our fields would slow down for limits that do not hold.
   if (decision.binding === null) return null
-  const shown = decision.outcomes.filter(isShown)
+  const shown = decision.outcomes.every(isShown) ? decision.outcomes : decision.outcomes.filter(isShown)
   const binding = isShown(decision.binding) ? decision.binding : bindingOf(shown)
   if (binding === null) return null
   const { limit } = binding.plan
+  const names: string[] = []
+  let policy = ''
+  for (const { plan } of shown) {
+    names.push(plan.limit.name)
+    policy = join(policy, policyMember(plan.limit.name, plan.limit.burst, plan.windowSeconds))
+  }
   const resetSeconds = Math.min(seconds(binding.nextUs), retryAfter ?? Number.POSITIVE_INFINITY)
   return {
-    names: shown.map(({ plan }) => plan.limit.name),
-    policy: shown.map(({ plan }) => policyMember(plan.limit.name, plan.limit.burst, plan.windowSeconds)).join(', '),
+    names,
+    policy,
     limit: limitMember(limit.name, binding.remaining, resetSeconds),
     legacy: style === 'off' ? [] : legacyFields(binding, style, epochMs),
   }
 }
 
-/** Adds the rate fields to an upstream's answer (names and values in turn), after its own members. */
+/** Adds the rate fields to an upstream's answer, after its own members; gives names and values in turn. */
 export function addRateFields(
-  fields: readonly string[],
+  { fields, names }: Fields,
   rate: RateFields,
   method: string,
   isAuthorized: boolean,
@@ -51,7 +58,7 @@ export function addRateFields(
   let hasLastModified = false
   const hasLegacy = rate.legacy.length > 0
   for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i]!.toLowerCase()
+    const name = names[i / 2]!
     const value = fields[i + 1]!
     if (name === 'ratelimit') upstream.limit = join(upstream.limit, value)
     else if (name === 'ratelimit-policy') upstream.policy = join(upstream.policy, value)

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import { type Fields, lowerCaseName } from '../http/fields.ts'
 import { type DeviceCookie, homeOf, isOverHttps } from '../identity/device-cookie.ts'
 import type { DeviceMark } from '../identity/device-mark.ts'
 import type { RequestEvidence } from '../identity/identify.ts'
@@ -69,30 +70,34 @@ export function compileDeviceAnswer(
 const UNSAFE = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
 
 /**
- * Adds a mark to an upstream's answer (names and values in turn), where no shared cache can keep it: one cached mark would
+ * Adds a mark to an upstream's answer, where no shared cache can keep it: one cached mark would
  * make one device of all visitors. Where the upstream says nothing of caching, this one answer becomes private.
  */
 export function addMark(
-  fields: string[],
-  field: readonly [string, string],
+  answer: Fields,
+  [name, value]: readonly [string, string],
   { method, status }: { readonly method: string; readonly status: number },
-): string[] {
+): Fields {
   // What a 304 bears, a cache writes into the answer that it keeps (RFC 9111 section 4.3.4).
-  if (status === 304 || status < 200) return fields
+  if (status === 304 || status < 200) return answer
   let control: string | null = null
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i]!.toLowerCase()
-    if (name === 'cache-control') control = control === null ? fields[i + 1]! : `${control},${fields[i + 1]!}`
+  for (const [i, field] of answer.names.entries()) {
+    const said = answer.fields[2 * i + 1]!
+    if (field === 'cache-control') control = control === null ? said : `${control},${said}`
     // Instructions for a CDN alone, which come before Cache-Control (RFC 9213).
-    else if (CDN_CONTROL.test(name)) return fields
+    else if (CDN_CONTROL.test(field)) return answer
   }
   if (control === null) {
-    if (UNSAFE.has(method)) return [...fields, ...field]
-    return [...fields, 'Cache-Control', 'private', ...field]
+    return UNSAFE.has(method) ? adding(answer, name, value) : adding(answer, 'Cache-Control', 'private', name, value)
   }
   const isPrivate = /(?:^|[\s,])(?:private(?!\s*=)|no-store)(?:[\s,]|$)/i.test(control)
   const isPublic = /(?:^|[\s,])(?:public|s-maxage)(?:[\s,=]|$)/i.test(control)
-  return isPrivate || (UNSAFE.has(method) && !isPublic) ? [...fields, ...field] : fields
+  return isPrivate || (UNSAFE.has(method) && !isPublic) ? adding(answer, name, value) : answer
+}
+
+function adding({ fields, names }: Fields, ...more: readonly string[]): Fields {
+  const moreNames = more.filter((_, i) => i % 2 === 0).map(lowerCaseName)
+  return { fields: [...fields, ...more], names: [...names, ...moreNames] }
 }
 
 const CDN_CONTROL = /(?:^|-)(?:cdn-cache-control|surrogate-control|edge-control|x-accel-expires)$/

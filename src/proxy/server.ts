@@ -5,10 +5,12 @@ import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import { type Facts, hasBody, isRefusal, readFacts } from '../http/facts.ts'
+import type { Fields } from '../http/fields.ts'
 import { readRequestId, readTraceId } from '../http/trace.ts'
 import type { ClientAddress } from '../identity/client-address.ts'
 import { noteConduct } from '../identity/conduct.ts'
 import type { MarkProblem } from '../identity/device-mark.ts'
+import type { RequestEvidence } from '../identity/identify.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Jwks } from '../identity/jwks.ts'
 import type { TokenProblem } from '../identity/jwt.ts'
@@ -191,10 +193,10 @@ export function createProxy(options: ProxyOptions): Proxy {
       case 'free':
         return forward(exchange, client, 'forwarded')
       case 'malformed':
-        exchange.mark = { ...client, evidence: course.evidence, headers: facts.headers }
+        exchange.mark = markRequest(course.evidence, facts, client)
         return refuse(exchange, 'error', { problem: course.problem })
       case 'limited':
-        exchange.mark = { ...client, evidence: course.evidence, headers: facts.headers }
+        exchange.mark = markRequest(course.evidence, facts, client)
         return identify(exchange, client, course.judged)
     }
   }
@@ -265,7 +267,8 @@ export function createProxy(options: ProxyOptions): Proxy {
         requestId: exchange.requestId,
         via,
       }),
-      onAnswer: (status: number, fields: string[]) => answerFields(exchange, status, fields),
+      hasBody: facts.hasBody,
+      onAnswer: (status: number, answer: Fields) => answerFields(exchange, status, answer),
       onFailure: (failure: ForwardFailure) => failed(exchange, failure),
     }
     if (tunnel !== null) {
@@ -275,17 +278,17 @@ export function createProxy(options: ProxyOptions): Proxy {
     }
     if (facts.expectsContinue) inviteBody(response)
     if (facts.hasBody) reading.set(request.socket, exchange)
-    forwarder.forward({ ...hop, hasBody: facts.hasBody })
+    forwarder.forward(hop)
   }
 
-  function answerFields(exchange: Exchange, status: number, fields: string[]): string[] {
+  function answerFields(exchange: Exchange, status: number, answer: Fields): string[] {
     exchange.upstreamUs = clock.nowUs() - exchange.sentUs
     const { decision, rules } = exchange
     const { method, headers } = exchange.facts!
     const rate = decision && rateFields(decision, rules.policy.refuse.legacyHeaders, wallMs(), null)
     const mark = markOf(exchange)
-    const marked = mark === null ? fields : addMark(fields, mark, { method, status })
-    const answered = rate ? addRateFields(marked, rate, method, headers.authorization !== undefined) : marked
+    const marked = mark === null ? answer : addMark(answer, mark, { method, status })
+    const answered = rate ? addRateFields(marked, rate, method, headers.authorization !== undefined) : marked.fields
     answered.push('Via', `1.1 ${via}`)
     endWith(exchange)
     return answered
@@ -443,7 +446,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     // A stand-in's end closes nothing by itself, and an open tunnel has no answer that could end.
     if (tunnel !== null) response.once('finish', () => finish(exchange))
     const connection = tunnel === null ? response : tunnel.socket
-    connection.once('close', () => finish(exchange))
+    connection.on('close', () => finish(exchange))
     if (response.socket === null) wait(request.socket, response)
     try {
       run(exchange)
@@ -568,6 +571,10 @@ export function createProxy(options: ProxyOptions): Proxy {
 }
 
 const LOOPED: OwnAnswer = { problem: LOOP }
+
+function markRequest(evidence: RequestEvidence, { headers }: Facts, { isPeerTrusted }: ClientAddress): MarkRequest {
+  return { evidence, headers, isPeerTrusted }
+}
 
 const OUTCOMES = { limited: 'limited', missing: 'denied', unavailable: 'error' } as const
 

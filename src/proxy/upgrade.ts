@@ -2,6 +2,7 @@ import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse } 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import httpProxy from 'http-proxy'
+import { type Fields, fieldsOf } from '../http/fields.ts'
 import { isHopByHop, nominatedFields } from '../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../policy/types.ts'
 import { closeGently } from './close-gently.ts'
@@ -19,7 +20,7 @@ export type UpgradeOptions = {
   /** End-to-end fields, names and values in turn. */
   readonly fields: readonly string[]
   /** Given the upstream's status and end-to-end fields (names and values in turn), gives the fields to answer with. */
-  readonly onAnswer: (status: number, fields: string[]) => string[]
+  readonly onAnswer: (status: number, answer: Fields) => string[]
   readonly onFailure: (failure: ForwardFailure) => void
   /** The tunnel is open, or has ended. */
   readonly onOpen: () => void
@@ -190,12 +191,15 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy, onTunnel: (far
 }
 
 /** An answer's end-to-end fields, names and values in turn. */
-function endToEnd({ rawHeaders, headers }: IncomingMessage): string[] {
+function endToEnd({ rawHeaders, headers }: IncomingMessage): Fields {
   const nominated = nominatedFields(headers.connection)
-  return rawHeaders.filter((_, i) => {
-    const name = rawHeaders[i - (i % 2)]!.toLowerCase()
-    return !isHopByHop(name) && !nominated?.has(name)
-  })
+  const { names } = fieldsOf(rawHeaders)
+  return fieldsOf(
+    rawHeaders.filter((_, i) => {
+      const name = names[i >> 1]!
+      return !isHopByHop(name) && !nominated?.has(name)
+    }),
+  )
 }
 
 /** Fields as the object that http-proxy writes an answer's head from: a line for each value. */

@@ -1,5 +1,6 @@
 import { parseList } from 'structured-headers'
 import t from 'tap'
+import { fieldsOf } from '../../src/http/fields.ts'
 import type { Decision, LimitOutcome } from '../../src/limiter/decision.ts'
 import { bindingOf } from '../../src/limiter/limiter.ts'
 import { planLimit } from '../../src/limiter/plan.ts'
@@ -106,7 +107,7 @@ const RATE: RateFields = { names: ['device'], policy: '"device";q=30;w=30', limi
 const LEGACY: RateFields = { ...RATE, legacy: LEGACY_NAMES.flatMap((name) => [name, '1']) }
 
 function answered(fields: readonly string[], rate = RATE, method = 'GET', isAuthorized = false): string[] {
-  const answer = addRateFields(fields, rate, method, isAuthorized)
+  const answer = addRateFields(fieldsOf(fields), rate, method, isAuthorized)
   return answer.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${answer[i + 1]}`] : []))
 }
 
@@ -156,7 +157,7 @@ t.test('an answer that a shared cache may keep goes on untouched', async (t) => 
     ['last-modified', 'Thu, 01 Jan 2009 00:00:00 GMT'],
     ['Cache-Control', 'max-age=60', 'RateLimit', '"api";r=4', 'X-RateLimit-Limit', '9'],
   ]) {
-    for (const method of ['GET', 'HEAD']) t.same(addRateFields(fields, LEGACY, method, false), fields)
+    for (const method of ['GET', 'HEAD']) t.same(addRateFields(fieldsOf(fields), LEGACY, method, false), fields)
     t.same(answered(fields, RATE, 'POST').slice(-1), [
       OURS[1]!.replace(': ', fields.includes('RateLimit') ? ': "api";r=4, ' : ': '),
     ])
@@ -177,7 +178,8 @@ t.test('an answer that is for one client has the fields', async (t) => {
 })
 
 t.test('the array that was given is left alone', async (t) => {
-  const given = Object.freeze(['RateLimit', '"api";r=1', 'Cache-Control', 'public'])
-  t.not(addRateFields(given, RATE, 'GET', false), given)
-  t.same(given, ['RateLimit', '"api";r=1', 'Cache-Control', 'public'])
+  const given = fieldsOf(['RateLimit', '"api";r=1', 'Cache-Control', 'public'])
+  Object.freeze(given.fields)
+  t.not(addRateFields(given, RATE, 'GET', false), given.fields)
+  t.same(given.fields, ['RateLimit', '"api";r=1', 'Cache-Control', 'public'])
 })

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Fields } from '../../http/fields.ts'
 import { isHopByHop, nominatedFields } from '../../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../../policy/types.ts'
 import { type Pending, writeThisTurn } from '../write-turn.ts'
 import type { Connection, ConnectionUser } from './connection.ts'
 import { type ForwardFailure, faultFailure } from './failure.ts'
-import type { Fields } from './field-section.ts'
 import type { Pool } from './pool.ts'
 import type { ResponseHead } from './response-parser.ts'
 import { forwardableTrailers } from './trailers.ts'
@@ -19,8 +19,8 @@ export type ForwardOptions = {
   /** Names and values in turn. */
   readonly fields: readonly string[]
   readonly hasBody: boolean
-  /** Given the upstream's status and end-to-end fields (names and values in turn), gives the fields to answer with. */
-  readonly onAnswer: (status: number, fields: string[]) => string[]
+  /** Given the upstream's status and end-to-end fields, gives the fields to answer with, names and values in turn. */
+  readonly onAnswer: (status: number, answer: Fields) => string[]
   /** The upstream gave no answer, or broke off in the middle of one. Not called when the client has gone. */
   readonly onFailure: (failure: ForwardFailure) => void
 }
@@ -130,10 +130,10 @@ export class Exchange implements ConnectionUser, Pending {
     // The client has been told something else meanwhile, such as that its body is malformed.
     if (response.headersSent) return this.cancel()
     this.connection!.wait(this.upstream.idleTimeout, 'body_timeout')
-    const fields = endToEnd(head)
-    if (isEventStream(fields)) this.pool.setApart(this.connection!)
+    const answer = endToEnd(head)
+    if (isEventStream(answer)) this.pool.setApart(this.connection!)
     try {
-      response.writeHead(head.status, head.reason, onAnswer(head.status, fields))
+      response.writeHead(head.status, head.reason, onAnswer(head.status, answer))
     } catch (cause) {
       return this.connection!.fail(faultFailure('malformed', cause))
     }
@@ -217,8 +217,9 @@ function hasLength(fields: readonly string[]): boolean {
 }
 
 /** The upstream's fields that go on to the client. */
-function endToEnd({ status, fields, names }: ResponseHead): string[] {
+function endToEnd({ status, fields, names }: ResponseHead): Fields {
   const kept: string[] = []
+  const keptNames: string[] = []
   let connection: string | undefined
   for (let i = 0; i < names.length; i++) {
     const name = names[i]!
@@ -228,19 +229,19 @@ function endToEnd({ status, fields, names }: ResponseHead): string[] {
     // RFC 9110 section 8.6: a 204 has no length, not even a wrong one.
     if (status === 204 && name === 'content-length') continue
     kept.push(fields[2 * i]!, value)
+    keptNames.push(name)
   }
   const nominated = nominatedFields(connection)
-  if (nominated === null) return kept
-  return kept.filter((_, i) => !nominated.has(kept[i - (i % 2)]!.toLowerCase()))
+  if (nominated === null) return { fields: kept, names: keptNames }
+  return {
+    fields: kept.filter((_, i) => !nominated.has(keptNames[i >> 1]!)),
+    names: keptNames.filter((name) => !nominated.has(name)),
+  }
 }
 
-function isEventStream(fields: readonly string[]): boolean {
-  for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i]!.length === 12 && fields[i]!.toLowerCase() === 'content-type') {
-      return /^\s*text\/event-stream\b/i.test(fields[i + 1]!)
-    }
-  }
-  return false
+function isEventStream({ fields, names }: Fields): boolean {
+  const at = names.indexOf('content-type')
+  return at !== -1 && /^\s*text\/event-stream\b/i.test(fields[2 * at + 1]!)
 }
 
 /** The members of a Link field: node writes one by one. */

@@ -1,3 +1,5 @@
+import { type Fields, lowerCaseName } from '../../http/fields.ts'
+
 /** More than this of a header or a trailer section is refused. */
 const MAX_BYTES = 64 * 1024
 const MAX_FIELDS = 500
@@ -11,9 +13,6 @@ const EMPTY = Buffer.alloc(0)
 
 /** `more`: the section goes on behind these bytes. */
 export type SectionOutcome = 'done' | 'more' | 'malformed' | 'too_large'
-
-/** Fields as they were sent: names and values in turn; and each name in lower case, one for each pair. */
-export type Fields = { readonly fields: string[]; readonly names: readonly string[] }
 
 /**
  * Reads the lines of a header or trailer section (RFC 9112 sections 4 and 5) up to its empty line, however they are cut into
@@ -147,7 +146,7 @@ export function createFieldSection() {
     for (let i = 0; i < marks.length; i += 4) {
       const name = text.slice(marks[i]!, marks[i + 1]!)
       fields.push(name, text.slice(marks[i + 2]!, marks[i + 3]!))
-      names.push(name.toLowerCase())
+      names.push(lowerCaseName(name))
     }
     return { fields, names }
   }

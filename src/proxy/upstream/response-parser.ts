@@ -1,6 +1,7 @@
+import type { Fields } from '../../http/fields.ts'
 import { createChunkSize } from './chunk-size.ts'
 import type { Fault } from './failure.ts'
-import { createFieldSection, type Fields } from './field-section.ts'
+import { createFieldSection } from './field-section.ts'
 
 /** The head of an answer: its status line and its fields as they were sent. */
 export type ResponseHead = Fields & { readonly status: number; readonly reason: string }
