@@ -75,11 +75,12 @@ export function readFacts(request: RequestHead, options: FactsOptions): Facts | 
   if (target === null) return bad('The request target is malformed.')
   const { host = '' } = headers
   // Also beside an absolute-form target, which replaces it: RFC 9112 section 3.2 makes no exception.
-  if (headers.host === undefined ? request.httpVersionMinor > 0 : host !== '' && !AUTHORITY.test(host)) {
+  if (headers.host === undefined ? request.httpVersionMinor > 0 : hostOf(host) === null) {
     return bad('The Host field is missing or malformed.')
   }
   const authority = target.authority ?? host
-  if (authority === '' ? request.httpVersionMinor > 0 : !AUTHORITY.test(authority)) {
+  const name = hostOf(authority)
+  if (name === null || (authority === '' && request.httpVersionMinor > 0)) {
     return bad('The authority is empty or malformed.')
   }
   const { expect } = headers
@@ -90,7 +91,7 @@ export function readFacts(request: RequestHead, options: FactsOptions): Facts | 
     method,
     target,
     authority,
-    host: hostOf(authority),
+    host: name,
     headers,
     rawHeaders,
     names,
@@ -123,8 +124,22 @@ function bad(detail: string): Refusal {
   return { status: 400, detail }
 }
 
-function hostOf(authority: string): string {
-  return authority.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+/** Those that requests name again and again; no more, and no longer ones, than a client may make a proxy keep. */
+const knownHosts = new Map<string, string>()
+const MAX_KNOWN_HOSTS = 1000
+const MAX_KNOWN_LENGTH = 64
+
+/** The lower-case name of an authority without its port; null where it is malformed, empty where it is. */
+function hostOf(authority: string): string | null {
+  const known = knownHosts.get(authority)
+  if (known !== undefined) return known
+  if (authority !== '' && !AUTHORITY.test(authority)) return null
+  const host = authority.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+  if (knownHosts.size < MAX_KNOWN_HOSTS && authority.length <= MAX_KNOWN_LENGTH) {
+    // Copies: parts of a request target, remembered, would keep all of it in memory.
+    knownHosts.set(Buffer.from(authority).toString(), Buffer.from(host).toString())
+  }
+  return host
 }
 
 /** Whether the framing promises a body (RFC 9112 section 6.3). */

@@ -14,8 +14,11 @@ export function lowerCaseName(name: string): string {
 }
 
 function learn(name: string): string {
-  const lower = name.toLowerCase()
-  if (known.size < MAX_KNOWN && name.length <= MAX_LENGTH) known.set(name, lower)
+  if (known.size >= MAX_KNOWN || name.length > MAX_LENGTH) return name.toLowerCase()
+  // A copy: a part of a header, remembered, would keep the whole header in memory.
+  const copy = Buffer.from(name).toString()
+  const lower = copy.toLowerCase()
+  known.set(copy, lower)
   return lower
 }
 

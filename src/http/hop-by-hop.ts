@@ -38,7 +38,7 @@ export function isHopByHop(name: string): boolean {
 
 /** The fields (lower case) that `Connection` nominates to stay at this hop; null where it names none that matters. */
 export function nominatedFields(connection: string | undefined): ReadonlySet<string> | null {
-  if (connection === undefined) return null
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return null
   let nominated: Set<string> | null = null
   for (const option of connection.split(',')) {
     const name = option.trim().toLowerCase()
