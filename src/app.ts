@@ -111,7 +111,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     ...{ orders, topRefused, recentRefusals },
   })
   const explain = createExplain({
-    ...{ rules: proxy.rules, membership, local, orders, wallMs },
+    ...{ rules: proxy.rules, via: proxy.via, membership, local, orders, wallMs },
     charge: shared?.chargeNow ?? null,
     roll: shared?.roll ?? null,
     nowUs: clock.nowUs,

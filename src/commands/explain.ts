@@ -72,6 +72,7 @@ export async function explain(args: readonly string[], io: ExplainIo): Promise<E
   const explainOffline = createExplain({
     rules: () => rules,
     membership: createMembership({ policy: policy.identity.admission }),
+    via: null,
     orders: createOrders(),
     ...{ local, charge: null, roll: null, nowUs: monotonicClock.nowUs, wallMs: Date.now },
   })

@@ -46,7 +46,7 @@ function rulingLines({ ruling, entry, reason }: Explanation): string[] {
   if (ruling === 'banned') return [`banned, key ${entry}${because}`, '']
   if (ruling === 'granted') return [`not limited, by a grant on key ${entry}${because}`, '']
   if (ruling === 'exempt') return [`exempt (${entry})`, '']
-  if (ruling === 'malformed') return [`not served${because}`, '']
+  if (ruling === 'malformed' || ruling === 'looped') return [`not served${because}`, '']
   return []
 }
 

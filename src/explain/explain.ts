@@ -9,8 +9,8 @@ import type { Decision } from '../limiter/decision.ts'
 import { createLimiter } from '../limiter/limiter.ts'
 import type { Debit, LocalStore } from '../limiter/store.ts'
 import { rateFields } from '../proxy/answer-fields.ts'
+import { chooseCourse, LOOP, type Surroundings } from '../proxy/choose-course.ts'
 import { refusalAnswer } from '../proxy/limited-answer.ts'
-import { BAN, type Orders } from '../proxy/orders.ts'
 import type { Rules } from '../proxy/rules.ts'
 import { type Look, lookingAt, lookingRoll } from './looking.ts'
 import { mismatches } from './mismatch.ts'
@@ -51,7 +51,7 @@ export type Explanation = {
     readonly client: string
   } | null
   /** What the policy says of it before anybody is counted, and the entry or limit that gives it its name in metrics. */
-  readonly ruling: 'malformed' | 'denied' | 'banned' | 'granted' | 'exempt' | 'limited' | 'free'
+  readonly ruling: 'malformed' | 'looped' | 'denied' | 'banned' | 'granted' | 'exempt' | 'limited' | 'free'
   readonly entry: string | null
   readonly reason: string | null
   readonly route: string | null
@@ -64,7 +64,7 @@ export type Explanation = {
     readonly evidence: readonly string[]
   } | null
   readonly limits: readonly ExplainedLimit[]
-  readonly verdict: 'forwarded' | Exclude<Decision['verdict'], 'allowed'> | 'denied' | 'malformed'
+  readonly verdict: 'forwarded' | Exclude<Decision['verdict'], 'allowed'> | 'denied' | 'looped' | 'malformed'
   readonly status: number | null
   readonly binding: string | null
   readonly waitMs: number | null
@@ -72,16 +72,13 @@ export type Explanation = {
   readonly fields: Readonly<Record<string, string>>
 }
 
-export type ExplainOptions = {
+export type ExplainOptions = Surroundings & {
   readonly rules: () => Rules
   readonly membership: Pick<Membership, 'copy'>
   readonly local: LocalStore
   /** Charges the shared store itself, past what is leased of it; null where there is none. */
   readonly charge: ((debits: readonly Debit[]) => Promise<readonly number[] | null> | null) | null
   readonly roll: Roll | null
-  readonly orders: Pick<Orders, 'find'>
-  readonly nowUs: () => number
-  readonly wallMs: () => number
 }
 
 /**
@@ -89,8 +86,6 @@ export type ExplainOptions = {
  * its network: nothing is charged, admitted or remembered.
  */
 export function createExplain(options: ExplainOptions): (question: Question) => Promise<Explanation> {
-  const { nowUs, wallMs } = options
-
   return async (question) => {
     const rules = options.rules()
     const { policy } = rules
@@ -107,44 +102,47 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
 
     const { trustedProxies, clientAddress } = policy.identity
     const client = traceAddress(trustedProxies, clientAddress, question.from, facts.headers)
-    const ruling = rules.rule(facts, client.address)
+    const course = chooseCourse(options, rules, facts, client, 0)
     const seen: Explanation = {
       ...start,
       request: { method: facts.method, path: facts.target.path, host: facts.host },
       address: addressOf(client),
-      route: ruling.route,
+      route: course.route,
     }
-    const isEnforced = policy.mode === 'enforce'
-    if (ruling.kind === 'deny') return { ...seen, ...denied('denied', ruling.entry, isEnforced) }
-    const network = rules.identify.network(client.address)
-    const now = nowUs()
-    const nowMs = wallMs()
-    const evidence = rules.identify.evidence(network, facts.headers, client.isPeerTrusted, nowMs)
-    const order = options.orders.find(evidence, nowMs)
-    if (order?.kind === 'ban') {
-      return { ...seen, ...denied('banned', { name: order.key, reason: order.reason, ...BAN }, isEnforced) }
+    switch (course.kind) {
+      case 'looped':
+        return { ...seen, ruling: 'looped', verdict: 'looped', status: LOOP.status, reason: LOOP.detail }
+      case 'denied':
+        return { ...seen, ...denied('denied', course.entry.name, course.entry.reason, course.status) }
+      case 'banned':
+        return { ...seen, ...denied('banned', course.order.key, course.order.reason, course.status) }
+      case 'exempt':
+        return { ...seen, ruling: 'exempt', entry: course.route }
     }
-    if (ruling.kind === 'exempt') return { ...seen, ruling: 'exempt', entry: ruling.route }
     const limits = policy.limits.map((limit) => notAsked(limit.name, limit.mode, mismatches(limit.match, facts)))
-    if (order !== null) return { ...seen, limits, ruling: 'granted', entry: order.key, reason: order.reason }
-    if (ruling.plans.length === 0) return { ...seen, limits }
+    if (course.kind === 'free') return { ...seen, limits }
+    if (course.kind === 'granted') {
+      return { ...seen, limits, ruling: 'granted', entry: course.order.key, reason: course.order.reason }
+    }
+    if (course.kind === 'malformed') {
+      return { ...seen, limits, ...malformed(course.problem.status, course.problem.detail) }
+    }
 
-    const { isPeerTrusted } = client
-    const keys = rules.limitKeys(ruling.plans, { facts, isPeerTrusted, network, verified: evidence.verified })
-    if (keys !== null && 'status' in keys) return { ...seen, limits, ...malformed(keys.status, keys.detail) }
-    const membership = options.membership.copy(network, options.roll && lookingRoll(options.roll))
-    const identity = await membership.stand(evidence, now, nowMs)
+    const { clockUs, wallMs, plans, keys } = course.judged
+    const { evidence } = course
+    const membership = options.membership.copy(evidence.network, options.roll && lookingRoll(options.roll))
+    const identity = await membership.stand(evidence, clockUs, wallMs)
     const local = lookingAt((debits) => options.local.charge(debits))
     const shared = options.charge && lookingAt(options.charge)
     const limiter = createLimiter({ local: { ...options.local, charge: local.charge }, shared })
-    const decision = await limiter.decide(identity, ruling.plans, policy.mode, now, keys)
+    const decision = await limiter.decide(identity, plans, policy.mode, clockUs, keys)
     const looks = decision.path === 'fallback' || shared === null ? local.looks() : shared.looks()
     return {
       ...seen,
       ruling: 'limited',
-      identity: identityOf(identity, evidence, nowMs),
+      identity: identityOf(identity, evidence, wallMs),
       limits: limits.map((limit) => explainLimit(limit, decision, looks, identity)),
-      ...verdictOf(decision, rules, nowMs),
+      ...verdictOf(decision, rules, wallMs),
     }
   }
 }
@@ -168,14 +166,14 @@ function malformed(status: number, reason: string): Pick<Explanation, 'ruling' |
   return { ruling: 'malformed', verdict: 'malformed', status, reason }
 }
 
-/** What a deny entry or a ban comes to; in shadow it lets pass. */
+/** What a deny entry or a ban comes to; in shadow it has no status and lets pass. */
 function denied(
   ruling: 'denied' | 'banned',
-  { name, reason, status }: { readonly name: string; readonly reason: string | null; readonly status: number },
-  isEnforced: boolean,
+  entry: string,
+  reason: string | null,
+  status: number | null,
 ): Pick<Explanation, 'ruling' | 'entry' | 'reason' | 'verdict' | 'status'> {
-  const verdict = isEnforced ? 'denied' : 'forwarded'
-  return { ruling, entry: name, reason, verdict, status: isEnforced ? status : null }
+  return { ruling, entry, reason, verdict: status === null ? 'forwarded' : 'denied', status }
 }
 
 function shown({ method, target, fields }: Question): Explanation['request'] {

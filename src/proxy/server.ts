@@ -9,7 +9,6 @@ import { readRequestId, readTraceId } from '../http/trace.ts'
 import type { ClientAddress } from '../identity/client-address.ts'
 import { noteConduct } from '../identity/conduct.ts'
 import type { MarkProblem } from '../identity/device-mark.ts'
-import type { RequestEvidence } from '../identity/identify.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Jwks } from '../identity/jwks.ts'
 import type { TokenProblem } from '../identity/jwt.ts'
@@ -20,9 +19,10 @@ import type { Limiter } from '../limiter/limiter.ts'
 import type { LimitPlan } from '../limiter/plan.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics, RequestOutcome } from '../metrics/metrics.ts'
-import type { DenyEntry, Policy } from '../policy/types.ts'
+import type { Policy } from '../policy/types.ts'
 import { createAddressWatch } from './address-watch.ts'
 import { addRateFields, rateFields } from './answer-fields.ts'
+import { chooseCourse, LOOP } from './choose-course.ts'
 import { closeGently } from './close-gently.ts'
 import {
   answerUnderWay,
@@ -41,7 +41,7 @@ import type { Judged } from './evidence-fields.ts'
 import { createForwarder, type ForwardFailure, upstreamHost } from './forward.ts'
 import { refusalAnswer } from './limited-answer.ts'
 import { countRequest, logRequest } from './observe.ts'
-import { BAN, type Order, type Orders } from './orders.ts'
+import type { Orders } from './orders.ts'
 import { type OwnAnswer, sendOwnAnswer } from './own-answer.ts'
 import type { RecentRefusals } from './recent-refusals.ts'
 import { isForwarding, requestFields } from './request-fields.ts'
@@ -78,6 +78,8 @@ export type Proxy = {
   routes(): readonly string[]
   /** The rules in force. */
   rules(): Rules
+  /** The name it bears in Via. */
+  readonly via: string
   /**
    * Takes no new connection, and ends those that are there: tunnels by their closing handshake, the others with their next
    * answer, or when they have asked nothing for a second. Resolves when all are closed; `cut` is for those that do not end.
@@ -99,8 +101,6 @@ type Exchange = {
   requestId: string
   facts: Facts | null
   route: string
-  /** What it shows of who sent it; null where nobody has asked. */
-  shown: RequestEvidence | null
   /** Null where no limit applied. */
   judged: Judged | null
   identity: Identity | null
@@ -138,6 +138,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const ownHost = upstreamHost(upstream.url)
   // One name an instance: a request that bears it has been here before (RFC 9110 section 7.6.3).
   const via = `sluice-${options.crew?.instance ?? randomBytes(4).toString('hex')}`
+  const surroundings = { via, orders, nowUs: clock.nowUs, wallMs }
   const connections = new Set<Socket>()
   const pipelined = new WeakMap<Socket, Set<ServerResponse>>()
   const ending = new WeakSet<Socket>()
@@ -172,38 +173,41 @@ export function createProxy(options: ProxyOptions): Proxy {
     const isForwarded = !client.isPeerTrusted && facts.names.some((name) => isForwarding(name, rules.peerFields))
     if (isForwarded) metrics.untrustedForwarding.inc()
     watch.note(client, isForwarded)
-    if (facts.headers.via?.includes(via)) return refuse(exchange, 'error', LOOP)
 
-    const ruling = rules.rule(facts, client.address)
-    exchange.route = ruling.route
-    if (ruling.kind === 'deny') exchange.denied = ruling.entry.name
-    if (ruling.kind === 'deny' && rules.policy.mode === 'enforce') return deny(exchange, ruling.entry)
-    // As a policy's deny does: shadow lets it pass, uncounted.
-    const order = orders.size() === 0 ? null : orderAbout(exchange, client)
-    if (order?.kind === 'ban') {
-      exchange.denied ??= 'ban'
-      if (rules.policy.mode === 'enforce') return deny(exchange, BAN)
-      return forward(exchange, client, 'forwarded')
+    const course = chooseCourse(surroundings, rules, facts, client, decisions + 1)
+    exchange.route = course.route
+    switch (course.kind) {
+      case 'looped':
+        return refuse(exchange, 'error', LOOPED)
+      case 'denied':
+      case 'banned':
+        exchange.denied = course.entry?.name ?? 'ban'
+        if (course.status !== null) return deny(exchange, course.status)
+        // Shadow lets it pass, uncounted.
+        return forward(exchange, client, 'forwarded')
+      case 'exempt':
+      case 'granted':
+        return forward(exchange, client, 'exempt')
+      case 'free':
+        return forward(exchange, client, 'forwarded')
+      case 'malformed':
+        exchange.mark = { ...client, evidence: course.evidence, headers: facts.headers }
+        return refuse(exchange, 'error', { problem: course.problem })
+      case 'limited':
+        exchange.mark = { ...client, evidence: course.evidence, headers: facts.headers }
+        return identify(exchange, client, course.judged)
     }
-    if (order !== null && ruling.kind === 'limit') return forward(exchange, client, 'exempt')
-    if (ruling.kind === 'exempt') return forward(exchange, client, 'exempt')
-    if (ruling.kind === 'deny' || ruling.plans.length === 0) return forward(exchange, client, 'forwarded')
+  }
 
-    const { identify } = rules
-    const network = identify.network(client.address)
-    const decidingUs = clock.nowUs()
-    const nowMs = wallMs()
-    const evidence = exchange.shown ?? identify.evidence(network, facts.headers, client.isPeerTrusted, nowMs)
-    exchange.mark = { ...client, evidence, headers: facts.headers }
-    const { isPeerTrusted } = client
-    const keys = rules.limitKeys(ruling.plans, { facts, isPeerTrusted, network, verified: evidence.verified })
-    if (keys !== null && 'status' in keys) return refuse(exchange, 'error', { problem: keys })
+  function identify(exchange: Exchange, client: ClientAddress, judged: Judged): void {
+    const { evidence, plans, keys, clockUs, wallMs: nowMs } = judged
+    decisions = judged.number
     exchange.keys = keys
-    exchange.judged = { number: ++decisions, clockUs: decidingUs, wallMs: nowMs, evidence, plans: ruling.plans, keys }
-    const identity = membership.stand(evidence, decidingUs, nowMs)
-    if (!(identity instanceof Promise)) return decide(exchange, client, identity, ruling.plans, decidingUs)
+    exchange.judged = judged
+    const identity = membership.stand(evidence, clockUs, nowMs)
+    if (!(identity instanceof Promise)) return decide(exchange, client, identity, plans, clockUs)
     identity
-      .then((later) => decide(exchange, client, later, ruling.plans, decidingUs))
+      .then((later) => decide(exchange, client, later, plans, clockUs))
       .catch((cause: unknown) => fault(exchange, cause))
   }
 
@@ -238,16 +242,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     refuse(exchange, OUTCOMES[decision.verdict], refusal)
   }
 
-  /** The order of an operator that holds for the client. */
-  function orderAbout(exchange: Exchange, client: ClientAddress): Order | null {
-    const { identify } = exchange.rules
-    const nowMs = wallMs()
-    const network = identify.network(client.address)
-    exchange.shown = identify.evidence(network, exchange.facts!.headers, client.isPeerTrusted, nowMs)
-    return orders.find(exchange.shown, nowMs)
-  }
-
-  function deny(exchange: Exchange, { status }: Pick<DenyEntry, 'status'>): void {
+  function deny(exchange: Exchange, status: number): void {
     refuse(exchange, 'denied', { problem: { status, detail: 'This client is not served here.' } })
   }
 
@@ -430,7 +425,6 @@ export function createProxy(options: ProxyOptions): Proxy {
       requestId: randomUUID(),
       facts: null,
       route: 'default',
-      shown: null,
       judged: null,
       identity: null,
       keys: null,
@@ -540,6 +534,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     },
     routes: () => rules.routes,
     rules: () => rules,
+    via,
     async drain() {
       const closed = once(server, 'close')
       // Not http's own close: it would at once end connections on which a request is already on its way.
@@ -572,7 +567,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   }
 }
 
-const LOOP: OwnAnswer = { problem: { status: 508, detail: 'The request has come through this proxy before.' } }
+const LOOPED: OwnAnswer = { problem: LOOP }
 
 const OUTCOMES = { limited: 'limited', missing: 'denied', unavailable: 'error' } as const
 

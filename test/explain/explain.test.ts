@@ -141,6 +141,14 @@ t.test('denied, exempt, banned, granted and malformed requests say by what', asy
   t.match(await proxy.explain(), { ruling: 'granted', verdict: 'forwarded' })
 })
 
+t.test('a request that has come through this proxy before is explained as the loop that it is', async (t) => {
+  const proxy = await start(t)
+  const via = (await proxy.ask()).headers.get('via')!
+  t.match(await proxy.explain({ headers: { Via: via } }), { ruling: 'looped', verdict: 'looped', status: 508 })
+  t.equal((await proxy.ask({ headers: { Via: via } })).status, 508)
+  t.match(await proxy.explain({ headers: { Via: '1.1 another' } }), { ruling: 'limited', status: null })
+})
+
 t.test('with Redis too nothing is charged, and the same is told as happens', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
