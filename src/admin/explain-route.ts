@@ -2,6 +2,7 @@ import { SluiceError } from '../errors.ts'
 import { readFieldLine, readQuestion } from '../explain/question.ts'
 import type { Backstage } from './backstage.ts'
 import { type AdminAnswer, type AdminRequest, json, problem } from './route.ts'
+import { shownState } from './shown.ts'
 
 /**
  * `GET /api/explain?request_id=...`: how one of the last refusals was decided, and the buckets of its key now.
@@ -30,6 +31,6 @@ export function explainRoute(backstage: Backstage): (request: AdminRequest) => P
       )
     }
     const { key, network } = refusal
-    return json({ refusal, now: await backstage.keyState({ key, network }) })
+    return json({ refusal, now: shownState(await backstage.keyState({ key, network })) })
   }
 }

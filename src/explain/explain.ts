@@ -23,7 +23,7 @@ export type ExplainedBucket = {
   readonly pool: string
   readonly key: string
   readonly burst: number
-  readonly ratePerSecond: number
+  readonly rate_per_second: number
   readonly reserve: number
   readonly before: number
   readonly after: number
@@ -37,7 +37,7 @@ export type ExplainedLimit = {
   /** Null where it does not apply, or was not asked. */
   readonly outcome: string | null
   readonly remaining: number | null
-  readonly waitMs: number | null
+  readonly wait_ms: number | null
   readonly buckets: readonly ExplainedBucket[]
 }
 
@@ -46,7 +46,11 @@ export type Explanation = {
   readonly policy: string
   readonly request: { readonly method: string; readonly path: string; readonly host: string }
   readonly address: {
-    readonly hops: readonly { readonly written: string; readonly address: string | null; readonly isTrusted: boolean }[]
+    readonly hops: readonly {
+      readonly written: string
+      readonly address: string | null
+      readonly is_trusted: boolean
+    }[]
     readonly end: AddressTrace['end']
     readonly client: string
   } | null
@@ -67,7 +71,7 @@ export type Explanation = {
   readonly verdict: 'forwarded' | Exclude<Decision['verdict'], 'allowed'> | 'denied' | 'looped' | 'malformed'
   readonly status: number | null
   readonly binding: string | null
-  readonly waitMs: number | null
+  readonly wait_ms: number | null
   /** The fields that the limits add to the answer. */
   readonly fields: Readonly<Record<string, string>>
 }
@@ -158,7 +162,7 @@ const NOTHING: Omit<Explanation, 'policy' | 'request'> = {
   verdict: 'forwarded',
   status: null,
   binding: null,
-  waitMs: null,
+  wait_ms: null,
   fields: {},
 }
 
@@ -182,12 +186,14 @@ function shown({ method, target, fields }: Question): Explanation['request'] {
 }
 
 function addressOf({ hops, end, address }: AddressTrace): Explanation['address'] {
-  const shownHops = hops.map((hop) => ({ ...hop, address: hop.address?.text ?? null }))
+  const shownHops = hops.map(({ written, address: read, isTrusted }) => {
+    return { written, address: read?.text ?? null, is_trusted: isTrusted }
+  })
   return { hops: shownHops, end, client: address.text }
 }
 
 function notAsked(limit: string, mode: string, why: readonly string[]): ExplainedLimit {
-  return { limit, mode, mismatches: why, outcome: null, remaining: null, waitMs: null, buckets: [] }
+  return { limit, mode, mismatches: why, outcome: null, remaining: null, wait_ms: null, buckets: [] }
 }
 
 function identityOf(identity: Identity, evidence: RequestEvidence, nowMs: number): Explanation['identity'] {
@@ -238,7 +244,7 @@ function explainLimit(
     ...limit,
     outcome: said.outcome,
     remaining: said.remaining,
-    waitMs: Math.ceil(said.waitUs / 1000),
+    wait_ms: Math.ceil(said.waitUs / 1000),
     buckets: looks
       .filter(({ debit }) => nameOf(debit).limit === limit.limit && debit.cost > 0)
       .map((look) => explainBucket(look, classId, isCharged)),
@@ -251,7 +257,7 @@ function explainBucket({ debit, debt }: Look, classId: string, isCharged: boolea
     pool: id === classId ? 'class' : nameOf(debit).pool,
     key: id,
     burst: bucket.capacity / TOKEN,
-    ratePerSecond: bucket.tokens / bucket.seconds,
+    rate_per_second: bucket.tokens / bucket.seconds,
     reserve: Math.max(0, reserve) / TOKEN,
     before: remainingTokens(bucket, debt),
     after: remainingTokens(bucket, isCharged ? debt + cost : debt),
@@ -268,17 +274,17 @@ function verdictOf(
   decision: Decision,
   { policy }: Rules,
   nowMs: number,
-): Pick<Explanation, 'verdict' | 'status' | 'binding' | 'waitMs' | 'fields'> {
+): Pick<Explanation, 'verdict' | 'status' | 'binding' | 'wait_ms' | 'fields'> {
   const binding = decision.binding?.plan.limit.name ?? null
   if (decision.verdict === 'allowed') {
     const rate = rateFields(decision, policy.refuse.legacyHeaders, nowMs, null)
     const list = rate === null ? [] : ['RateLimit-Policy', rate.policy, 'RateLimit', rate.limit, ...rate.legacy]
-    return { verdict: 'forwarded', status: null, binding, waitMs: 0, fields: pairs(list) }
+    return { verdict: 'forwarded', status: null, binding, wait_ms: 0, fields: pairs(list) }
   }
   const { problem, fields = [] } = refusalAnswer(decision, policy.refuse, () => 0, nowMs)
   const limit = 'limit' in decision ? decision.limit.limit.name : binding
   const waitMs = decision.binding === null ? null : Math.ceil(decision.binding.waitUs / 1000)
-  return { verdict: decision.verdict, status: problem.status, binding: limit, waitMs, fields: pairs(fields) }
+  return { verdict: decision.verdict, status: problem.status, binding: limit, wait_ms: waitMs, fields: pairs(fields) }
 }
 
 function pairs(list: readonly string[]): Record<string, string> {

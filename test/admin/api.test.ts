@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
-import type { KeyState } from '../../src/admin/backstage.ts'
-import type { Order } from '../../src/proxy/orders.ts'
+import type { ShownOrder, ShownState } from '../../src/admin/shown.ts'
 import type { Refused } from '../../src/proxy/top-refused.ts'
 import { manualClock, type PolicyChanges, startTestApp } from '../fixtures/app.ts'
 import { limitOf } from '../fixtures/policy.ts'
@@ -140,7 +139,7 @@ t.test('a grant exempts from the limits, and a ban on the same client goes first
   await post('ban', { key: await network(), for: '1h', reason: 'all of them' })
   t.equal(await ask(), 403)
   t.same(
-    ((await (await get('/api/orders')).json()) as Order[]).map(({ kind, reason }) => [kind, reason]),
+    ((await (await get('/api/orders')).json()) as ShownOrder[]).map(({ kind, reason }) => [kind, reason]),
     [
       ['ban', 'all of them'],
       ['grant', 'partner'],
@@ -242,6 +241,46 @@ t.test('what is done is kept with its reason, and logged', async (t) => {
   ])
 })
 
+/** The names of all members, however deep; header fields that an explanation lists are no names of ours. */
+function namesIn(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(namesIn)
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, member]) => [name, ...(name === 'fields' ? [] : namesIn(member))])
+}
+
+t.test('each name in each answer is in snake_case', async (t) => {
+  const { ask, post, get, network, keys } = await open(t)
+  while ((await ask()) !== 429);
+  const key = await network()
+  const done = [
+    await post('ban', { key: ANY, for: '1h', reason: 'x' }),
+    await post('grant', { key, for: '1h', reason: 'x' }),
+    await post('reset', { key, reason: 'x' }),
+  ]
+  const refusals = (await (await get('/api/refusals')).json()) as { request_id: string }[]
+  const paths = [
+    'stats',
+    'refused',
+    'refusals',
+    'orders',
+    'audit',
+    'policy',
+    `keys/${key}`,
+    'explain?url=/&from=127.0.0.2',
+  ]
+  const read = [...paths, `explain?request_id=${refusals[0]!.request_id}`].map((path) => get(`/api/${path}`))
+  done.push(...(await Promise.all(read)), await post('lift', { key, reason: 'x' }))
+  const answers: unknown[] = await Promise.all(done.map((answer) => answer.json()))
+  const names = [...new Set(namesIn([...answers, await keys({ address: '127.0.0.1' })]))]
+  for (const name of ['until_ms', 'since_ms', 'at_ms', 'wait_ms', 'request_id', 'rate_per_second', 'max_buckets']) {
+    t.ok(names.includes(name), name)
+  }
+  t.same(
+    names.filter((name) => !/^[a-z][a-z\d_]*$/.test(name)),
+    [],
+  )
+})
+
 async function open(t: Test, changes: PolicyChanges = {}, options: Parameters<typeof startTestApp>[2] = {}) {
   const upstream = await startUpstream(t)
   const limits = [limitOf({ rate: { tokens: 1, seconds: 10 }, burst: 3 })]
@@ -254,7 +293,7 @@ async function open(t: Test, changes: PolicyChanges = {}, options: Parameters<ty
       headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body),
     })
-  const keys = async (shown: unknown) => (await (await post('lookup', shown)).json()) as KeyState[]
+  const keys = async (shown: unknown) => (await (await post('lookup', shown)).json()) as ShownState[]
   return {
     ...app,
     adminUrl,

@@ -38,9 +38,9 @@ t.test("a refusal's request_id fed to explain shows the same binding limit, wait
     const { code, out, err } = await explain(t, ['--admin', proxy.adminUrl, '--json', id])
     t.equal(code, 0, err)
     t.match(JSON.parse(out).refusal, {
-      requestId: id,
+      request_id: id,
       binding: line.binding,
-      waitMs: line.wait_ms,
+      wait_ms: line.wait_ms,
       tier: line.tier,
       key: line.key,
       policy: line.policy,

@@ -109,9 +109,9 @@ t.test('each hop of the address is told, and why the walk ended', async (t) => {
     client: '203.0.113.9',
     end: 'untrusted',
     hops: [
-      { written: '10.0.0.1', isTrusted: true },
-      { written: '10.0.0.2', isTrusted: true },
-      { written: '203.0.113.9', isTrusted: false },
+      { written: '10.0.0.1', is_trusted: true },
+      { written: '10.0.0.2', is_trusted: true },
+      { written: '203.0.113.9', is_trusted: false },
     ],
   })
   t.match((await proxy.explain({ from: '192.0.2.1', headers })).address, { client: '192.0.2.1', hops: [{}] })
@@ -178,10 +178,10 @@ t.test('a refusal is found by its request id, as it was decided; the oldest make
   const id = last!.headers.get('x-request-id')!
   const asked = await (await fetch(`${proxy.adminUrl}/api/explain?request_id=${id}`)).json()
   t.match(asked, {
-    refusal: { requestId: id, verdict: 'limited', status: 429, binding: 'device', waitMs: 1000, tier: 'class' },
+    refusal: { request_id: id, verdict: 'limited', status: 429, binding: 'device', wait_ms: 1000, tier: 'class' },
     now: { buckets: [{ limit: 'device', bucket: 'own', remaining: 0 }] },
   })
-  t.match(await (await fetch(`${proxy.adminUrl}/api/refusals`)).json(), [{ requestId: id }])
+  t.match(await (await fetch(`${proxy.adminUrl}/api/refusals`)).json(), [{ request_id: id }])
   for (let n = 0; n < 1000; n++) await proxy.ask()
   const gone = await fetch(`${proxy.adminUrl}/api/explain?request_id=${id}`)
   t.equal(gone.status, 404)

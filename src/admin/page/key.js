@@ -24,7 +24,7 @@ export function showKeys(states, changed) {
 
 function card(state, changed) {
   const say = make('p', { role: 'status' })
-  const order = state.order && make('p', { class: 'bad' }, state.order.kind === 'ban' ? 'Banned until ' : 'Granted until ', time(state.order.untilMs), `: ${state.order.reason}`)
+  const order = state.order && make('p', { class: 'bad' }, state.order.kind === 'ban' ? 'Banned until ' : 'Granted until ', time(state.order.until_ms), `: ${state.order.reason}`)
   const kind = state.kind === null ? 'nobody was refused under it lately' : KINDS[state.kind]
   let shown = buckets(state.buckets)
   const after = (action, answer) => {
