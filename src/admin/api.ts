@@ -33,6 +33,11 @@ export function createApi(options: ApiOptions): readonly AdminRoute[] {
     return { method: 'GET', path, access: 'read', answer: refusing(answer) }
   }
 
+  /** Changes nothing; what it asks about must not stand in an address, for it may be a secret. */
+  function asks(path: string, answer: AdminRoute['answer']): AdminRoute {
+    return { method: 'POST', path, access: 'read', answer: refusing(answer) }
+  }
+
   function changes(path: string, answer: AdminRoute['answer']): AdminRoute {
     return { method: 'POST', path, access: 'change', answer: refusing(answer) }
   }
@@ -59,21 +64,16 @@ export function createApi(options: ApiOptions): readonly AdminRoute[] {
     reads('/api/stats', async () => json(readStats(await snapshot(), policy(), wallMs()))),
     reads('/api/refusals', async () => json(await backstage.refusals())),
     reads('/api/explain', explainRoute(backstage)),
+    asks('/api/explain', explainRoute(backstage)),
     reads('/api/refused', async () => json(shownTop(await backstage.topRefused()))),
     reads('/api/orders', async () => json((await backstage.orders()).map(shownOrder))),
     reads('/api/audit', async () => json(audit.list())),
     reads('/api/policy', async () => json(policyInForce(await snapshot(), policy(), options.policyFile))),
     reads('/api/keys/:id', async ({ id }) => json(shownState(await backstage.keyState({ key: readKey(id) })))),
-    {
-      // Not in the path, for a secret must not be in one. It changes nothing.
-      method: 'POST',
-      path: '/api/lookup',
-      access: 'read',
-      answer: refusing(async ({ body }) => {
-        const keys = await backstage.keysOf(readLookup(body, policy()))
-        return json((await Promise.all(keys.map((key) => backstage.keyState(key)))).map(shownState))
-      }),
-    },
+    asks('/api/lookup', async ({ body }) => {
+      const keys = await backstage.keysOf(readLookup(body, policy()))
+      return json((await Promise.all(keys.map((key) => backstage.keyState(key)))).map(shownState))
+    }),
     changes('/api/reset', async ({ body }) => {
       onlyMembers(body, ['key', 'reason'])
       const key = readKey(body.key)

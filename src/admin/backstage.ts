@@ -3,15 +3,13 @@ import type { Explanation } from '../explain/explain.ts'
 import type { Question } from '../explain/question.ts'
 import { parseAddress } from '../identity/address.ts'
 import type { Evidence } from '../identity/evidence.ts'
-import { compileIdentify } from '../identity/identify.ts'
 import type { CrowdSize } from '../identity/identity.ts'
 import type { Jwks } from '../identity/jwks.ts'
-import { createKeyring } from '../identity/keyring.ts'
 import { tagOf } from '../identity/pseudonym.ts'
 import type { Debit, LocalStore } from '../limiter/store.ts'
 import type { Order, Orders } from '../proxy/orders.ts'
 import type { RecentRefusals, Refusal } from '../proxy/recent-refusals.ts'
-import type { Rules } from '../proxy/rules.ts'
+import { apart, type Rules } from '../proxy/rules.ts'
 import type { Refused, TopRefused } from '../proxy/top-refused.ts'
 import { type BucketState, bucketState, emptying, type KeyKind, type Look, looksAt } from './key-buckets.ts'
 
@@ -101,8 +99,8 @@ export function createBackstage(options: BackstageOptions): Backstage {
 
   /** By keys of its own and without the memory of those in use: what is looked up leaves no trace there. */
   function evidenceOf({ address, authorization, apiKey, userAgent, acceptLanguage }: Shown): Evidence {
-    const { identity } = options.rules().policy
-    const identify = compileIdentify(identity, createKeyring(identity.secrets), { jwks: options.jwks })
+    const { policy, identify } = apart(options.rules(), options.jwks)
+    const { identity } = policy
     const headers: IncomingHttpHeaders = {
       ...(authorization === null ? {} : { authorization }),
       ...(apiKey === null || identity.apiKeys === null ? {} : { [identity.apiKeys.header]: apiKey }),
@@ -169,7 +167,7 @@ export function createBackstage(options: BackstageOptions): Backstage {
 }
 
 /** What a key that was refused names, by its tier. */
-function kindOf(refused: Refused | null): KeyKind | null {
+export function kindOf(refused: Pick<Refused, 'tier'> | null): KeyKind | null {
   if (refused === null) return null
   const { tier } = refused
   return tier === 'overflow' ? 'class' : tier

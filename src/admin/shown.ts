@@ -1,5 +1,6 @@
 import { withoutSecrets } from '../policy/policy-hash.ts'
-import type { Policy } from '../policy/types.ts'
+import { shownValue } from '../policy/redact.ts'
+import type { Match, Policy } from '../policy/types.ts'
 import type { Order } from '../proxy/orders.ts'
 import type { TopRefused } from '../proxy/top-refused.ts'
 import type { KeyState } from './backstage.ts'
@@ -22,9 +23,16 @@ export function shownTop({ sinceMs, refused }: ReturnType<TopRefused['list']>) {
   return { since_ms: sinceMs, refused }
 }
 
-/** A policy as it came to be (durations in milliseconds), without its secrets. */
-export function shownPolicy(policy: Policy): unknown {
-  return inSnakeCase(withoutSecrets(policy))
+/** A policy as it came to be (durations in milliseconds), without its secrets and what fields that bear credentials must hold. */
+export function shownPolicy({ limits, exempt, deny, ...policy }: Policy): unknown {
+  return inSnakeCase(
+    withoutSecrets({ ...policy, limits: limits.map(hiding), exempt: exempt.map(hiding), deny: deny.map(hiding) }),
+  )
+}
+
+function hiding<Entry extends { readonly match: Match }>(entry: Entry): Entry {
+  const headers = entry.match.headers.map((field) => ({ ...field, value: shownValue(field) }))
+  return { ...entry, match: { ...entry.match, headers } }
 }
 
 function inSnakeCase(value: unknown): unknown {

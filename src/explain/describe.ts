@@ -45,7 +45,7 @@ function rulingLines({ ruling, entry, reason }: Explanation): string[] {
   if (ruling === 'denied') return [`deny entry ${entry}${because}`, '']
   if (ruling === 'banned') return [`banned, key ${entry}${because}`, '']
   if (ruling === 'granted') return [`not limited, by a grant on key ${entry}${because}`, '']
-  if (ruling === 'exempt') return [`exempt (${entry})`, '']
+  if (ruling === 'exempt') return [`exempt${entry === null ? '' : ` (${entry})`}${because}`, '']
   if (ruling === 'malformed' || ruling === 'looped') return [`not served${because}`, '']
   return []
 }

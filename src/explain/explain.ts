@@ -2,16 +2,18 @@ import { isRefusal, readFacts } from '../http/facts.ts'
 import { type AddressTrace, traceAddress } from '../identity/client-address.ts'
 import type { RequestEvidence } from '../identity/identify.ts'
 import type { Identity, Tier } from '../identity/identity.ts'
+import type { Jwks } from '../identity/jwks.ts'
 import type { Membership } from '../identity/membership.ts'
 import type { Roll } from '../identity/roll.ts'
 import { remainingTokens, TOKEN } from '../limiter/bucket.ts'
 import type { Decision } from '../limiter/decision.ts'
 import { createLimiter } from '../limiter/limiter.ts'
 import type { Debit, LocalStore } from '../limiter/store.ts'
+import type { ExemptEntry } from '../policy/types.ts'
 import { rateFields } from '../proxy/answer-fields.ts'
 import { chooseCourse, LOOP, type Surroundings } from '../proxy/choose-course.ts'
 import { refusalAnswer } from '../proxy/limited-answer.ts'
-import type { Rules } from '../proxy/rules.ts'
+import { apart, type Rules } from '../proxy/rules.ts'
 import { type Look, lookingAt, lookingRoll } from './looking.ts'
 import { mismatches } from './mismatch.ts'
 import type { Question } from './question.ts'
@@ -83,20 +85,27 @@ export type ExplainOptions = Surroundings & {
   /** Charges the shared store itself, past what is leased of it; null where there is none. */
   readonly charge: ((debits: readonly Debit[]) => Promise<readonly number[] | null> | null) | null
   readonly roll: Roll | null
+  /** The keys of the issuers of tokens; null where none are fetched. */
+  readonly jwks: Jwks | null
 }
 
 /**
  * Explains what would become of a request, by the steps that decide one, on looks at the buckets and a copy of what is known of
- * its network: nothing is charged, admitted or remembered.
+ * its network: nothing is charged, counted, admitted or remembered.
  */
 export function createExplain(options: ExplainOptions): (question: Question) => Promise<Explanation> {
   return async (question) => {
-    const rules = options.rules()
+    const rules = apart(options.rules(), options.jwks)
     const { policy } = rules
-    const request = await readRequest(question)
-    const start = { ...NOTHING, policy: policy.hash, request: shown(question) }
-    if (request === null) return { ...start, ...malformed(400, 'The request line or a header field is malformed.') }
     const { maxHeaders, maxHeaderBytes } = policy.server
+    const request = await readRequest(question, maxHeaderBytes)
+    const start = { ...NOTHING, policy: policy.hash, request: shown(question) }
+    if (typeof request === 'number') {
+      return {
+        ...start,
+        ...malformed(request, UNPARSED[request] ?? 'The request line or a header field is malformed.'),
+      }
+    }
     const facts = readFacts(request, {
       maxHeaders,
       maxTargetBytes: maxHeaderBytes / 2,
@@ -121,7 +130,7 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
       case 'banned':
         return { ...seen, ...denied('banned', course.order.key, course.order.reason, course.status) }
       case 'exempt':
-        return { ...seen, ruling: 'exempt', entry: course.route }
+        return { ...seen, ...exempted(course.entry) }
     }
     const limits = policy.limits.map((limit) => notAsked(limit.name, limit.mode, mismatches(limit.match, facts)))
     if (course.kind === 'free') return { ...seen, limits }
@@ -151,6 +160,11 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
   }
 }
 
+const UNPARSED: Readonly<Record<number, string>> = {
+  414: 'The request target is longer than server.max_header_bytes.',
+  431: 'The head is longer than server.max_header_bytes.',
+}
+
 const NOTHING: Omit<Explanation, 'policy' | 'request'> = {
   address: null,
   ruling: 'free',
@@ -178,6 +192,12 @@ function denied(
   status: number | null,
 ): Pick<Explanation, 'ruling' | 'entry' | 'reason' | 'verdict' | 'status'> {
   return { ruling, entry, reason, verdict: status === null ? 'forwarded' : 'denied', status }
+}
+
+/** By which entry; by none where it is a preflight. */
+function exempted(entry: ExemptEntry | null): Pick<Explanation, 'ruling' | 'entry' | 'reason'> {
+  const reason = entry === null ? 'a preflight, by exempt_preflight' : entry.reason
+  return { ruling: 'exempt', entry: entry?.name ?? null, reason }
 }
 
 function shown({ method, target, fields }: Question): Explanation['request'] {

@@ -12,6 +12,8 @@ export type Refusal = {
   readonly tier: Tier
   readonly key: string
   readonly network: string
+  /** Where its buckets lie in a shared store. */
+  readonly tag: string
   /** Live members of the network. */
   readonly members: number
   /** The limit that the client was told about. */
@@ -54,8 +56,14 @@ export function createRecentRefusals(wallMs: () => number): RecentRefusals {
   }
 }
 
-function seen({ tier, id, network, crowds }: Identity): Pick<Refusal, 'tier' | 'key' | 'network' | 'members'> {
-  return { tier, key: id, network: network.id, members: crowds[0]?.members ?? 0 }
+function seen({
+  tier,
+  id,
+  tag,
+  network,
+  crowds,
+}: Identity): Pick<Refusal, 'tier' | 'key' | 'tag' | 'network' | 'members'> {
+  return { tier, key: id, tag, network: network.id, members: crowds[0]?.members ?? 0 }
 }
 
 function said(decision: Refused): Pick<Refusal, 'verdict' | 'binding' | 'wait_ms' | 'limits' | 'path'> {

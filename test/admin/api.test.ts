@@ -222,6 +222,24 @@ t.test(
   },
 )
 
+t.test('of the policy no value is shown that a field which bears a credential must have', async (t) => {
+  const headers = ['authorization', 'x-plan'].map((name) => ({ name, value: `canary ${name}` }))
+  const limit = limitOf({ match: { paths: [], methods: [], hosts: [], headers } })
+  const { get } = await open(t, { limits: [limit] })
+  const shown = await (await get('/api/policy')).text()
+  t.notMatch(shown, 'canary authorization')
+  t.match(shown, 'canary x-plan')
+})
+
+t.test('what a limit is per is told in words, also where it is a list', async (t) => {
+  const per = [
+    { kind: 'header', name: 'x-tenant' },
+    { kind: 'path', segment: 1 },
+  ] as const
+  const { get } = await open(t, { limits: [limitOf({ name: 'listed', per })] })
+  t.match(await (await get('/api/stats')).json(), { limits: [{ name: 'listed', per: ['header:x-tenant', 'path:1'] }] })
+})
+
 t.test('what is done is kept with its reason, and logged', async (t) => {
   const { post, get, logged } = await open(t)
   const reason = 'line one\nline two <b>'

@@ -29,7 +29,7 @@ function card(state, changed) {
   let shown = buckets(state.buckets)
   const after = (action, answer) => {
     if (action === 'reset') {
-      const isShown = (one) => state.buckets.some(({ limit, bucket }) => limit === one.limit && bucket === one.bucket)
+      const isShown = (one) => state.buckets === null || state.buckets.some(({ limit, bucket }) => limit === one.limit && bucket === one.bucket)
       const filled = buckets(answer.buckets && answer.buckets.filter(isShown))
       shown.replaceWith(filled)
       shown = filled

@@ -36,7 +36,7 @@ function limitRow(limit, before, rate) {
   const refused = before === undefined ? 0 : rate(refusedBy(limit), refusedBy(before))
   const cells = [
     `${limit.name}${limit.mode === 'shadow' ? ' (shadow)' : ''}`,
-    `${rateText(limit.rate)}, ${limit.burst} at once, per ${limit.per}`,
+    `${rateText(limit.rate)}, ${limit.burst} at once, per ${[limit.per].flat().join(' and ')}`,
     perSecond(before === undefined ? 0 : rate(limit.allowed, before.allowed)),
     perSecond(refused),
     refusedBy(limit),
