@@ -71,8 +71,10 @@ export function createApi(options: ApiOptions): readonly AdminRoute[] {
     reads('/api/policy', async () => json(policyInForce(await snapshot(), policy(), options.policyFile))),
     reads('/api/keys/:id', async ({ id }) => json(shownState(await backstage.keyState({ key: readKey(id) })))),
     asks('/api/lookup', async ({ body }) => {
-      const keys = await backstage.keysOf(readLookup(body, policy()))
-      return json((await Promise.all(keys.map((key) => backstage.keyState(key)))).map(shownState))
+      const { keys, untold } = await backstage.keysOf(readLookup(body, policy()))
+      const states = await Promise.all(keys.map((key) => backstage.keyState(key)))
+      // What one key does not tell another of them may.
+      return json(states.map((state) => shownState({ ...state, untold: state.limit === null ? untold : [] })))
     }),
     changes('/api/reset', async ({ body }) => {
       onlyMembers(body, ['key', 'reason'])

@@ -222,6 +222,85 @@ t.test(
   },
 )
 
+const SLOW = { rate: { tokens: 1, seconds: 3600 }, newcomers: null, members: null } as const
+
+t.test(
+  'a look-up shows what everybody shares, and what those share who leave out a key; a reset fills neither',
+  async (t) => {
+    const all = limitOf({ name: 'all', per: 'global', burst: 9, ...SLOW })
+    const proven = limitOf({ name: 'proven', per: 'principal', onMissing: 'share', burst: 9, ...SLOW })
+    const { ask, post, keys } = await open(t, { limits: [all, proven] })
+    await ask()
+    await ask()
+    const shared = [
+      { limit: 'all', bucket: 'global', remaining: 7, burst: 9 },
+      { limit: 'proven', bucket: 'missing', remaining: 7 },
+    ]
+    const [state] = await keys({ address: '127.0.0.1' })
+    t.match(state, { buckets: shared, untold: [] })
+    t.equal((await post('reset', { key: state!.key, reason: 'x' })).status, 200)
+    t.match((await keys({ address: '127.0.0.1' }))[0]!.buckets, shared)
+  },
+)
+
+t.test(
+  'a limit with a list of sources shows its bucket where the look-up gives all of them, else says what it lacks',
+  async (t) => {
+    const apiKeys = { header: 'x-api-key', principals: new Map(), enrolment: 'open' } as const
+    const byKey = limitOf({
+      name: 'by-key',
+      per: [{ kind: 'header', name: 'x-api-key' }, { kind: 'network' }],
+      burst: 5,
+      ...SLOW,
+    })
+    const byAgent = limitOf({
+      name: 'by-agent',
+      per: [{ kind: 'device' }, { kind: 'header', name: 'user-agent' }],
+      burst: 6,
+      ...SLOW,
+    })
+    const bySearch = limitOf({
+      name: 'by-search',
+      per: [{ kind: 'query', name: 'q' }, { kind: 'network' }],
+      onMissing: 'share',
+      burst: 7,
+      ...SLOW,
+    })
+    const limits = [byKey, byAgent, bySearch]
+    const { url, get, post, keys } = await open(t, { identity: { apiKeys }, limits }, { clock: manualClock() })
+    const headers = { 'user-agent': 'tester', 'accept-language': 'en', 'x-api-key': 'the-key' }
+    for (let n = 0; n < 2; n++) await (await fetch(`${url}/?q=x`, { headers })).arrayBuffer()
+    const shown = { address: '127.0.0.1', api_key: 'the-key', user_agent: 'tester', accept_language: 'en' }
+    const states = await keys(shown)
+    const bucketsOf = (limit: string) => states.flatMap((state) => (state.limit === limit ? state.buckets! : []))
+    t.match(bucketsOf('by-key'), [{ limit: 'by-key', bucket: 'own', remaining: 3, burst: 5 }])
+    t.match(
+      bucketsOf('by-agent').filter(({ debt }) => debt > 0),
+      [
+        { limit: 'by-agent', bucket: 'own', remaining: 4 },
+        { limit: 'by-agent', bucket: 'own', remaining: 4 },
+        { limit: 'by-agent', bucket: 'newcomers', debt: 2 },
+      ],
+      'the key that nobody lists has one, and its class, and its network',
+    )
+    t.match(states[0]!.untold, [{ limit: 'by-search', why: 'it counts by query:q, which a look-up does not give' }])
+    t.match((await keys({ api_key: 'the-key' }))[0]!.untold, [
+      { limit: 'by-key', why: /^it counts by network,/ },
+      { limit: 'by-agent', why: /^it counts by device, header:user-agent,/ },
+      { limit: 'by-search' },
+    ])
+    const { key } = states.find(({ limit }) => limit === 'by-key')!
+    const one = (await (await get(`/api/keys/${key}`)).json()) as ShownState
+    t.match(
+      one.buckets?.find(({ limit }) => limit === 'by-key'),
+      { remaining: 3 },
+      'by its pseudonym too',
+    )
+    t.equal((await post('reset', { key, reason: 'x' })).status, 200)
+    t.match((await keys(shown)).find(({ limit }) => limit === 'by-key')?.buckets, [{ remaining: 5, debt: 0 }])
+  },
+)
+
 t.test('of the policy no value is shown that a field which bears a credential must have', async (t) => {
   const headers = ['authorization', 'x-plan'].map((name) => ({ name, value: `canary ${name}` }))
   const limit = limitOf({ match: { paths: [], methods: [], hosts: [], headers } })
