@@ -114,6 +114,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
     ...{ rules: proxy.rules, via: proxy.via, membership, local, orders, wallMs },
     charge: shared?.chargeNow ?? null,
     roll: shared?.roll ?? null,
+    jwks,
     nowUs: clock.nowUs,
   })
   const backstage = createBackstage({
@@ -146,6 +147,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
           isReady: () => isReady,
           onScrape: refresh,
           isLoopback: isLoopback(policy.admin.host),
+          onFault: (err) => log.error({ err }, 'a request of the admin port failed'),
           token: () => inForce.adminToken,
           routes: [
             ...createPageRoutes(),

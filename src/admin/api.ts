@@ -1,7 +1,6 @@
 import { parseAddress } from '../identity/address.ts'
 import type { Logger } from '../log.ts'
 import type { MetricsSnapshot } from '../metrics/aggregate.ts'
-import { withoutSecrets } from '../policy/policy-hash.ts'
 import type { Policy } from '../policy/types.ts'
 import type { Order } from '../proxy/orders.ts'
 import { createAudit, type Deed } from './audit.ts'
@@ -9,6 +8,7 @@ import type { Backstage, Shown } from './backstage.ts'
 import { explainRoute } from './explain-route.ts'
 import { BadMember, onlyMembers, readEnd, readKey, readReason, readShown } from './read-order.ts'
 import { type AdminAnswer, type AdminRequest, type AdminRoute, json, problem } from './route.ts'
+import { shownOrder, shownPolicy, shownState, shownTop } from './shown.ts'
 import { readStats } from './stats.ts'
 
 export type ApiOptions = {
@@ -33,6 +33,11 @@ export function createApi(options: ApiOptions): readonly AdminRoute[] {
     return { method: 'GET', path, access: 'read', answer: refusing(answer) }
   }
 
+  /** Changes nothing; what it asks about must not stand in an address, for it may be a secret. */
+  function asks(path: string, answer: AdminRoute['answer']): AdminRoute {
+    return { method: 'POST', path, access: 'read', answer: refusing(answer) }
+  }
+
   function changes(path: string, answer: AdminRoute['answer']): AdminRoute {
     return { method: 'POST', path, access: 'change', answer: refusing(answer) }
   }
@@ -51,7 +56,7 @@ export function createApi(options: ApiOptions): readonly AdminRoute[] {
       if (!(await backstage.place(order)))
         return problem(409, 'There are as many bans and grants as are kept: lift some.')
       note(kind, order.key, order.reason, order.untilMs)
-      return json(order)
+      return json(shownOrder(order))
     })
   }
 
@@ -59,28 +64,25 @@ export function createApi(options: ApiOptions): readonly AdminRoute[] {
     reads('/api/stats', async () => json(readStats(await snapshot(), policy(), wallMs()))),
     reads('/api/refusals', async () => json(await backstage.refusals())),
     reads('/api/explain', explainRoute(backstage)),
-    reads('/api/refused', async () => json(await backstage.topRefused())),
-    reads('/api/orders', async () => json(await backstage.orders())),
+    asks('/api/explain', explainRoute(backstage)),
+    reads('/api/refused', async () => json(shownTop(await backstage.topRefused()))),
+    reads('/api/orders', async () => json((await backstage.orders()).map(shownOrder))),
     reads('/api/audit', async () => json(audit.list())),
     reads('/api/policy', async () => json(policyInForce(await snapshot(), policy(), options.policyFile))),
-    reads('/api/keys/:id', async ({ id }) => json(await backstage.keyState({ key: readKey(id) }))),
-    {
-      // Not in the path, for a secret must not be in one. It changes nothing.
-      method: 'POST',
-      path: '/api/lookup',
-      access: 'read',
-      answer: refusing(async ({ body }) => {
-        const keys = await backstage.keysOf(readLookup(body, policy()))
-        return json(await Promise.all(keys.map((key) => backstage.keyState(key))))
-      }),
-    },
+    reads('/api/keys/:id', async ({ id }) => json(shownState(await backstage.keyState({ key: readKey(id) })))),
+    asks('/api/lookup', async ({ body }) => {
+      const { keys, untold } = await backstage.keysOf(readLookup(body, policy()))
+      const states = await Promise.all(keys.map((key) => backstage.keyState(key)))
+      // What one key does not tell another of them may.
+      return json(states.map((state) => shownState({ ...state, untold: state.limit === null ? untold : [] })))
+    }),
     changes('/api/reset', async ({ body }) => {
       onlyMembers(body, ['key', 'reason'])
       const key = readKey(body.key)
       const reason = readReason(body.reason)
       if (!(await backstage.reset({ key }))) return problem(503, AWAY, ['Retry-After', '1'])
       note('reset', key, reason)
-      return json(await backstage.keyState({ key }))
+      return json(shownState(await backstage.keyState({ key })))
     }),
     ordering('ban'),
     ordering('grant'),
@@ -91,7 +93,7 @@ export function createApi(options: ApiOptions): readonly AdminRoute[] {
       const lifted = await backstage.lift(key)
       if (lifted === null) return problem(404, 'There is neither a ban nor a grant on this key.')
       note('lift', key, reason)
-      return json(lifted)
+      return json(shownOrder(lifted))
     }),
   ]
 }
@@ -141,6 +143,6 @@ function policyInForce(snapshot: MetricsSnapshot, policy: Policy, file: string |
     mode: policy.mode,
     loaded_at_ms: Math.round(latest('sluice_config_last_reload_success_timestamp_seconds') * 1000),
     last_reload: latest('sluice_config_last_reload_successful') > 0 ? 'success' : 'failure',
-    policy: withoutSecrets(policy),
+    policy: shownPolicy(policy),
   }
 }

@@ -2,18 +2,24 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Explanation } from '../explain/explain.ts'
 import type { Question } from '../explain/question.ts'
 import { parseAddress } from '../identity/address.ts'
-import type { Evidence } from '../identity/evidence.ts'
-import { compileIdentify } from '../identity/identify.ts'
 import type { CrowdSize } from '../identity/identity.ts'
 import type { Jwks } from '../identity/jwks.ts'
-import { createKeyring } from '../identity/keyring.ts'
 import { tagOf } from '../identity/pseudonym.ts'
 import type { Debit, LocalStore } from '../limiter/store.ts'
 import type { Order, Orders } from '../proxy/orders.ts'
 import type { RecentRefusals, Refusal } from '../proxy/recent-refusals.ts'
-import type { Rules } from '../proxy/rules.ts'
+import { apart, type Rules } from '../proxy/rules.ts'
 import type { Refused, TopRefused } from '../proxy/top-refused.ts'
-import { type BucketState, bucketState, emptying, type KeyKind, type Look, looksAt } from './key-buckets.ts'
+import {
+  type BucketState,
+  bucketState,
+  emptying,
+  type KeyKind,
+  type Look,
+  looksAt,
+  type NamedKey,
+} from './key-buckets.ts'
+import { type Given, sourceKeys, type Untold, untoldOf } from './source-keys.ts'
 
 /** What a person gives to find a key by; hashed, and forgotten. */
 export type Shown = {
@@ -25,17 +31,6 @@ export type Shown = {
   readonly acceptLanguage: string | null
 }
 
-export type NamedKey = {
-  readonly key: string
-  readonly kind: KeyKind
-  /** Where it is one of a network. */
-  readonly network: string | null
-  /** Where its buckets lie in a shared store of several nodes. */
-  readonly tag: string
-  /** What a wider network is allowed, as a multiple of one network's. */
-  readonly factor: number
-}
-
 /** A key with what is known of it besides. */
 export type AnyKey = Pick<NamedKey, 'key'> & Partial<NamedKey>
 
@@ -45,8 +40,12 @@ export type KeyState = {
   readonly kind: KeyKind | null
   /** Null while the shared store is away. */
   readonly buckets: readonly BucketState[] | null
+  /** The limit with a list of sources that it is a key of. */
+  readonly limit: string | null
   readonly order: Order | null
   readonly refused: Refused | null
+  /** The limits whose buckets the key does not tell. */
+  readonly untold: readonly Untold[]
 }
 
 /**
@@ -60,8 +59,8 @@ export type Backstage = {
   refusal(requestId: string): Promise<Refusal | null>
   refusals(): Promise<readonly Refusal[]>
   topRefused(): Promise<ReturnType<TopRefused['list']>>
-  /** The keys under which who shows this is counted. Nothing of it is kept, logged or given back. */
-  keysOf(shown: Shown): Promise<readonly NamedKey[]>
+  /** The keys under which who shows this is counted, and the limits of which that cannot be told. Nothing is kept, logged or given back. */
+  keysOf(shown: Shown): Promise<{ readonly keys: readonly NamedKey[]; readonly untold: readonly Untold[] }>
   keyState(named: AnyKey): Promise<KeyState>
   /** Fills a key's buckets. False where the shared store is away, and did not. */
   reset(named: AnyKey): Promise<boolean>
@@ -99,25 +98,40 @@ const NO_ADDRESS = { text: '0.0.0.0', family: 'ipv4' } as const
 export function createBackstage(options: BackstageOptions): Backstage {
   const { local, shared, orders, topRefused, recentRefusals, wallMs } = options
 
-  /** By keys of its own and without the memory of those in use: what is looked up leaves no trace there. */
-  function evidenceOf({ address, authorization, apiKey, userAgent, acceptLanguage }: Shown): Evidence {
-    const { identity } = options.rules().policy
-    const identify = compileIdentify(identity, createKeyring(identity.secrets), { jwks: options.jwks })
+  /** What requests show leaves traces in memory; what is looked up does not. */
+  function givenBy(rules: Rules, { address, authorization, apiKey, userAgent, acceptLanguage }: Shown): Given {
+    const { apiKeys } = rules.policy.identity
     const headers: IncomingHttpHeaders = {
       ...(authorization === null ? {} : { authorization }),
-      ...(apiKey === null || identity.apiKeys === null ? {} : { [identity.apiKeys.header]: apiKey }),
+      ...(apiKey === null || apiKeys === null ? {} : { [apiKeys.header]: apiKey }),
       ...(userAgent === null ? {} : { 'user-agent': userAgent }),
       ...(acceptLanguage === null ? {} : { 'accept-language': acceptLanguage }),
     }
     const from = address === null ? NO_ADDRESS : parseAddress(address)
-    return identify.evidence(identify.network(from!), headers, false, wallMs())
+    const evidence = rules.identify.evidence(rules.identify.network(from!), headers, false, wallMs())
+    return { headers, hasAddress: address !== null, evidence }
   }
 
-  function looksFor({ key, kind, network, tag, factor = 1 }: AnyKey): readonly Look[] {
+  function clientKeys({ evidence, hasAddress }: Given): readonly NamedKey[] {
+    const { network, principal, token, classId } = evidence
+    const keys: NamedKey[] = []
+    const own = { network: null, factor: 1, limit: null }
+    if (principal !== null) keys.push({ ...own, key: principal.id, kind: 'principal', tag: principal.tag })
+    if (token !== null) keys.push({ ...own, key: token.id, kind: 'token', tag: token.tag })
+    if (!hasAddress) return keys
+    const { id, tag, parents } = network
+    if (principal === null) keys.push({ ...own, key: classId, kind: 'class', network: id, tag })
+    for (const level of [{ id, factor: 1 }, ...parents]) {
+      keys.push({ ...own, key: level.id, kind: 'network', network: level.id, tag, factor: level.factor })
+    }
+    return keys
+  }
+
+  function looksFor({ key, kind, network, tag, factor = 1, limit = null }: AnyKey): readonly Look[] {
     const known = topRefused.find(key)
     const home = network ?? known?.network ?? (kind === 'network' ? key : null)
     const crowd = options.crowdSize(home ?? key)
-    const named = { key, kind: kind ?? kindOf(known), tag: tag ?? known?.tag ?? tagOf(key), factor }
+    const named = { key, kind: kind ?? kindOf(known), tag: tag ?? known?.tag ?? tagOf(key), factor, limit }
     return looksAt(named, options.rules().plans, crowd)
   }
 
@@ -127,18 +141,11 @@ export function createBackstage(options: BackstageOptions): Backstage {
     refusals: async () => recentRefusals.latest(SHOWN_REFUSALS),
     topRefused: async () => topRefused.list(wallMs()),
     async keysOf(shown) {
-      const { network, principal, token, classId } = evidenceOf(shown)
-      const keys: NamedKey[] = []
-      const own = { network: null, factor: 1 }
-      if (principal !== null) keys.push({ ...own, key: principal.id, kind: 'principal', tag: principal.tag })
-      if (token !== null) keys.push({ ...own, key: token.id, kind: 'token', tag: token.tag })
-      if (shown.address === null) return keys
-      const { id, tag, parents } = network
-      if (principal === null) keys.push({ key: classId, kind: 'class', network: id, tag, factor: 1 })
-      for (const level of [{ id, factor: 1 }, ...parents]) {
-        keys.push({ key: level.id, kind: 'network', network: level.id, tag, factor: level.factor })
-      }
-      return keys
+      const rules = apart(options.rules(), options.jwks)
+      const given = givenBy(rules, shown)
+      const keys = clientKeys(given)
+      const more = sourceKeys(rules, given, keys)
+      return { keys: [...keys, ...more.keys], untold: more.untold }
     },
     async keyState(named) {
       const looks = looksFor(named)
@@ -146,12 +153,15 @@ export function createBackstage(options: BackstageOptions): Backstage {
       const debts = shared === null ? local.charge(debits) : await shared.charge(debits)
       const refused = topRefused.find(named.key)
       const nowMs = wallMs()
+      const kind = named.kind ?? kindOf(refused)
       return {
         key: named.key,
-        kind: named.kind ?? kindOf(refused),
+        kind,
+        limit: named.limit ?? null,
         buckets: debts && looks.map((look, i) => bucketState(look, debts[i]!)),
         order: orders.list(nowMs).find(({ key }) => key === named.key) ?? null,
         refused,
+        untold: kind === null || named.limit != null ? [] : untoldOf(options.rules().plans),
       }
     },
     async reset(named) {
@@ -169,7 +179,7 @@ export function createBackstage(options: BackstageOptions): Backstage {
 }
 
 /** What a key that was refused names, by its tier. */
-function kindOf(refused: Refused | null): KeyKind | null {
+export function kindOf(refused: Pick<Refused, 'tier'> | null): KeyKind | null {
   if (refused === null) return null
   const { tier } = refused
   return tier === 'overflow' ? 'class' : tier

@@ -15,6 +15,8 @@ export type AdminOptions = {
   readonly token: () => string | null
   /** What it has beside metrics and health. */
   readonly routes: readonly AdminRoute[]
+  /** Told of what could not be answered, unless the client has left. */
+  readonly onFault: (cause: unknown) => void
 }
 
 /** Milliseconds that a request may take to come in: no body here is long. */
@@ -33,7 +35,9 @@ export function createAdminServer(options: AdminOptions): Server {
     if (options.isLoopback && !isLocalName(headers.host)) {
       return problem(421, 'The admin port answers to its address or to localhost only.')
     }
-    const [path = '', query = ''] = url.split('?', 2)
+    const mark = url.indexOf('?')
+    const path = mark === -1 ? url : url.slice(0, mark)
+    const query = mark === -1 ? '' : url.slice(mark + 1)
     const { found, id } = routesOf(routes, path)
     const route = found.find((one) => one.method === (method === 'HEAD' ? 'GET' : method))
     const access = route?.access ?? found[0]?.access ?? 'read'
@@ -56,7 +60,11 @@ export function createAdminServer(options: AdminOptions): Server {
   return createServer({ requestTimeout: REQUEST_TIMEOUT, headersTimeout: REQUEST_TIMEOUT }, (request, response) => {
     answer(request)
       .then((answered) => send(request, response, answered))
-      .catch(() => send(request, response, problem(503, 'This could not be answered: the proxy is busy or ending.')))
+      .catch((cause: unknown) => {
+        if (response.destroyed) return
+        options.onFault(cause)
+        send(request, response, problem(503, 'This could not be answered: the proxy is busy or ending.'))
+      })
       .catch(() => response.destroy())
   })
 }

@@ -1,3 +1,4 @@
+import { sourceText } from '../identity/limit-keys.ts'
 import type { MetricsSnapshot } from '../metrics/aggregate.ts'
 import type { Policy } from '../policy/types.ts'
 
@@ -31,7 +32,7 @@ export function readStats(snapshot: MetricsSnapshot, policy: Policy, nowMs: numb
     },
     limits: policy.limits.map(({ name, per, rate, burst, mode: limitMode }) => ({
       name,
-      per,
+      per: typeof per === 'string' ? per : per.map(sourceText),
       rate: rate.tokens / rate.seconds,
       burst,
       mode: mode === 'shadow' ? mode : limitMode,

@@ -74,7 +74,7 @@ export async function explain(args: readonly string[], io: ExplainIo): Promise<E
     membership: createMembership({ policy: policy.identity.admission }),
     via: null,
     orders: createOrders(),
-    ...{ local, charge: null, roll: null, nowUs: monotonicClock.nowUs, wallMs: Date.now },
+    ...{ local, charge: null, roll: null, jwks: null, nowUs: monotonicClock.nowUs, wallMs: Date.now },
   })
   const explanation = await explainOffline(asked.question)
   print(explanation, () => describe(explanation))
@@ -137,26 +137,40 @@ async function ask(admin: string, asked: Asked, { env, err }: ExplainIo): Promis
   } catch {
     throw usage(`--admin: '${admin}' is not a URL; write one such as http://127.0.0.1:8081`)
   }
-  if ('requestId' in asked) url.searchParams.set('request_id', asked.requestId)
-  else {
-    const { method, target, from, fields } = asked.question
-    for (const [name, value] of Object.entries({ method, url: target, from })) url.searchParams.set(name, value)
-    for (const [name, value] of fields) url.searchParams.append('header', `${name}: ${value}`)
-  }
   const token = env.SLUICE_ADMIN_TOKEN
   let answer: Response
   try {
-    answer = await fetch(url, { headers: token ? { authorization: `Bearer ${token}` } : {}, redirect: 'error' })
+    answer = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
+      body: JSON.stringify(bodyOf(asked)),
+      redirect: 'error',
+    })
   } catch (cause) {
     const why = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message
     err(`sluice: ${url.origin} does not answer (${why}); is it the admin port of a running proxy?\n`)
     return null
   }
   const body = (await answer.json().catch(() => null)) as { readonly detail?: string } | null
-  if (answer.ok && body !== null) return body
+  if (answer.ok) {
+    if (isAnswer(body, asked)) return body
+    err(`sluice: ${url.origin} does not answer as the admin port of a proxy of this version\n`)
+    return null
+  }
   const hint = answer.status === 401 ? ' Set SLUICE_ADMIN_TOKEN.' : ''
   err(`sluice: ${url.origin} says ${answer.status}: ${body?.detail ?? 'no explanation'}${hint}\n`)
   return null
+}
+
+function bodyOf(asked: Asked): object {
+  if ('requestId' in asked) return { request_id: asked.requestId }
+  const { method, target, from, fields } = asked.question
+  return { method, url: target, from, headers: fields }
+}
+
+function isAnswer(body: unknown, asked: Asked): boolean {
+  const members = 'requestId' in asked ? ['refusal', 'now'] : ['verdict', 'ruling', 'limits', 'fields']
+  return typeof body === 'object' && body !== null && members.every((member) => member in body)
 }
 
 function describeRefused({ refusal, now }: Refused): string {

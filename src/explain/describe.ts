@@ -16,7 +16,7 @@ export function describe(explanation: Explanation): string {
   const lines = [`${request.method} ${request.path} on ${request.host || '(no host)'}`, '']
   if (address !== null) {
     lines.push('address')
-    for (const { written, address: read, isTrusted } of address.hops) {
+    for (const { written, address: read, is_trusted: isTrusted } of address.hops) {
       const said = read === null ? 'no address' : `${isTrusted ? '' : 'not '}trusted`
       lines.push(`  ${written}${read === null || read === written ? '' : ` = ${read}`}: ${said}`)
     }
@@ -45,12 +45,20 @@ function rulingLines({ ruling, entry, reason }: Explanation): string[] {
   if (ruling === 'denied') return [`deny entry ${entry}${because}`, '']
   if (ruling === 'banned') return [`banned, key ${entry}${because}`, '']
   if (ruling === 'granted') return [`not limited, by a grant on key ${entry}${because}`, '']
-  if (ruling === 'exempt') return [`exempt (${entry})`, '']
+  if (ruling === 'exempt') return [`exempt${entry === null ? '' : ` (${entry})`}${because}`, '']
   if (ruling === 'malformed' || ruling === 'looped') return [`not served${because}`, '']
   return []
 }
 
-function limitLines({ limit, mode, mismatches, outcome, remaining, waitMs, buckets }: ExplainedLimit): string[] {
+function limitLines({
+  limit,
+  mode,
+  mismatches,
+  outcome,
+  remaining,
+  wait_ms: waitMs,
+  buckets,
+}: ExplainedLimit): string[] {
   const name = mode === 'shadow' ? `${limit} (shadow)` : limit
   if (mismatches.length > 0) return [`  ${name}: does not apply, ${mismatches.join(', ')}`]
   if (outcome === null) return [`  ${name}: was not asked`]
@@ -58,12 +66,12 @@ function limitLines({ limit, mode, mismatches, outcome, remaining, waitMs, bucke
   return [`  ${name}: ${outcome.replace('_', ' ')}, ${remaining} left${wait}`, ...buckets.map(bucketLine)]
 }
 
-function bucketLine({ pool, key, burst, ratePerSecond, reserve, before, after }: ExplainedBucket): string {
+function bucketLine({ pool, key, burst, rate_per_second: rate, reserve, before, after }: ExplainedBucket): string {
   const kept = reserve > 0 ? `, ${number(reserve)} of them kept for others` : ''
-  return `    ${pool} bucket ${key}: ${before} of ${number(burst)} before, ${after} after, ${number(ratePerSecond)}/s${kept}`
+  return `    ${pool} bucket ${key}: ${before} of ${number(burst)} before, ${after} after, ${number(rate)}/s${kept}`
 }
 
-function verdictLines({ verdict, status, binding, waitMs }: Explanation): string[] {
+function verdictLines({ verdict, status, binding, wait_ms: waitMs }: Explanation): string[] {
   if (verdict === 'forwarded') return [`forwarded${binding === null ? '' : `; ${binding} binds`}`]
   const told = binding === null ? '' : `, by ${binding}`
   return [`${status} ${verdict}${told}${waitMs ? `, ${seconds(waitMs)} to wait` : ''}`]
@@ -71,13 +79,14 @@ function verdictLines({ verdict, status, binding, waitMs }: Explanation): string
 
 /** A refusal as it was decided, as text for a person. */
 export function describeRefusal(refusal: Refusal): string {
-  const { requestId, timeMs, route, verdict, status, tier, key, network, members, binding, waitMs, limits } = refusal
+  const { request_id: id, at_ms: atMs, route, verdict, status, tier, key, network, members, binding, limits } = refusal
+  const { wait_ms: waitMs } = refusal
   const lines = [
-    `request ${requestId}, ${new Date(timeMs).toISOString()}, route ${route}`,
+    `request ${id}, ${new Date(atMs).toISOString()}, route ${route}`,
     `  ${status} ${verdict}${binding === null ? '' : `, by ${binding}`}${waitMs ? `, ${seconds(waitMs)} to wait` : ''}`,
     `  tier ${tier}, key ${key}`,
     `  network ${network}, ${count(members, 'live member')}`,
-    ...limits.map(({ limit, outcome, waitMs: wait }) => {
+    ...limits.map(({ limit, outcome, wait_ms: wait }) => {
       return `  ${limit}: ${outcome.replace('_', ' ')}${wait > 0 ? `, ${seconds(wait)} to wait` : ''}`
     }),
     `  decided ${refusal.path}, policy ${refusal.policy}`,

@@ -2,16 +2,18 @@ import { isRefusal, readFacts } from '../http/facts.ts'
 import { type AddressTrace, traceAddress } from '../identity/client-address.ts'
 import type { RequestEvidence } from '../identity/identify.ts'
 import type { Identity, Tier } from '../identity/identity.ts'
+import type { Jwks } from '../identity/jwks.ts'
 import type { Membership } from '../identity/membership.ts'
 import type { Roll } from '../identity/roll.ts'
 import { remainingTokens, TOKEN } from '../limiter/bucket.ts'
 import type { Decision } from '../limiter/decision.ts'
 import { createLimiter } from '../limiter/limiter.ts'
 import type { Debit, LocalStore } from '../limiter/store.ts'
+import type { ExemptEntry } from '../policy/types.ts'
 import { rateFields } from '../proxy/answer-fields.ts'
 import { chooseCourse, LOOP, type Surroundings } from '../proxy/choose-course.ts'
 import { refusalAnswer } from '../proxy/limited-answer.ts'
-import type { Rules } from '../proxy/rules.ts'
+import { apart, type Rules } from '../proxy/rules.ts'
 import { type Look, lookingAt, lookingRoll } from './looking.ts'
 import { mismatches } from './mismatch.ts'
 import type { Question } from './question.ts'
@@ -23,7 +25,7 @@ export type ExplainedBucket = {
   readonly pool: string
   readonly key: string
   readonly burst: number
-  readonly ratePerSecond: number
+  readonly rate_per_second: number
   readonly reserve: number
   readonly before: number
   readonly after: number
@@ -37,7 +39,7 @@ export type ExplainedLimit = {
   /** Null where it does not apply, or was not asked. */
   readonly outcome: string | null
   readonly remaining: number | null
-  readonly waitMs: number | null
+  readonly wait_ms: number | null
   readonly buckets: readonly ExplainedBucket[]
 }
 
@@ -46,7 +48,11 @@ export type Explanation = {
   readonly policy: string
   readonly request: { readonly method: string; readonly path: string; readonly host: string }
   readonly address: {
-    readonly hops: readonly { readonly written: string; readonly address: string | null; readonly isTrusted: boolean }[]
+    readonly hops: readonly {
+      readonly written: string
+      readonly address: string | null
+      readonly is_trusted: boolean
+    }[]
     readonly end: AddressTrace['end']
     readonly client: string
   } | null
@@ -67,7 +73,7 @@ export type Explanation = {
   readonly verdict: 'forwarded' | Exclude<Decision['verdict'], 'allowed'> | 'denied' | 'looped' | 'malformed'
   readonly status: number | null
   readonly binding: string | null
-  readonly waitMs: number | null
+  readonly wait_ms: number | null
   /** The fields that the limits add to the answer. */
   readonly fields: Readonly<Record<string, string>>
 }
@@ -79,20 +85,27 @@ export type ExplainOptions = Surroundings & {
   /** Charges the shared store itself, past what is leased of it; null where there is none. */
   readonly charge: ((debits: readonly Debit[]) => Promise<readonly number[] | null> | null) | null
   readonly roll: Roll | null
+  /** The keys of the issuers of tokens; null where none are fetched. */
+  readonly jwks: Jwks | null
 }
 
 /**
  * Explains what would become of a request, by the steps that decide one, on looks at the buckets and a copy of what is known of
- * its network: nothing is charged, admitted or remembered.
+ * its network: nothing is charged, counted, admitted or remembered.
  */
 export function createExplain(options: ExplainOptions): (question: Question) => Promise<Explanation> {
   return async (question) => {
-    const rules = options.rules()
+    const rules = apart(options.rules(), options.jwks)
     const { policy } = rules
-    const request = await readRequest(question)
-    const start = { ...NOTHING, policy: policy.hash, request: shown(question) }
-    if (request === null) return { ...start, ...malformed(400, 'The request line or a header field is malformed.') }
     const { maxHeaders, maxHeaderBytes } = policy.server
+    const request = await readRequest(question, maxHeaderBytes)
+    const start = { ...NOTHING, policy: policy.hash, request: shown(question) }
+    if (typeof request === 'number') {
+      return {
+        ...start,
+        ...malformed(request, UNPARSED[request] ?? 'The request line or a header field is malformed.'),
+      }
+    }
     const facts = readFacts(request, {
       maxHeaders,
       maxTargetBytes: maxHeaderBytes / 2,
@@ -117,7 +130,7 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
       case 'banned':
         return { ...seen, ...denied('banned', course.order.key, course.order.reason, course.status) }
       case 'exempt':
-        return { ...seen, ruling: 'exempt', entry: course.route }
+        return { ...seen, ...exempted(course.entry) }
     }
     const limits = policy.limits.map((limit) => notAsked(limit.name, limit.mode, mismatches(limit.match, facts)))
     if (course.kind === 'free') return { ...seen, limits }
@@ -147,6 +160,11 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
   }
 }
 
+const UNPARSED: Readonly<Record<number, string>> = {
+  414: 'The request target is longer than server.max_header_bytes.',
+  431: 'The head is longer than server.max_header_bytes.',
+}
+
 const NOTHING: Omit<Explanation, 'policy' | 'request'> = {
   address: null,
   ruling: 'free',
@@ -158,7 +176,7 @@ const NOTHING: Omit<Explanation, 'policy' | 'request'> = {
   verdict: 'forwarded',
   status: null,
   binding: null,
-  waitMs: null,
+  wait_ms: null,
   fields: {},
 }
 
@@ -176,18 +194,26 @@ function denied(
   return { ruling, entry, reason, verdict: status === null ? 'forwarded' : 'denied', status }
 }
 
+/** By which entry; by none where it is a preflight. */
+function exempted(entry: ExemptEntry | null): Pick<Explanation, 'ruling' | 'entry' | 'reason'> {
+  const reason = entry === null ? 'a preflight, by exempt_preflight' : entry.reason
+  return { ruling: 'exempt', entry: entry?.name ?? null, reason }
+}
+
 function shown({ method, target, fields }: Question): Explanation['request'] {
   const host = fields.find(([name]) => name.toLowerCase() === 'host')?.[1] ?? ''
   return { method, path: target.replace(/\?.*$/s, ''), host }
 }
 
 function addressOf({ hops, end, address }: AddressTrace): Explanation['address'] {
-  const shownHops = hops.map((hop) => ({ ...hop, address: hop.address?.text ?? null }))
+  const shownHops = hops.map(({ written, address: read, isTrusted }) => {
+    return { written, address: read?.text ?? null, is_trusted: isTrusted }
+  })
   return { hops: shownHops, end, client: address.text }
 }
 
 function notAsked(limit: string, mode: string, why: readonly string[]): ExplainedLimit {
-  return { limit, mode, mismatches: why, outcome: null, remaining: null, waitMs: null, buckets: [] }
+  return { limit, mode, mismatches: why, outcome: null, remaining: null, wait_ms: null, buckets: [] }
 }
 
 function identityOf(identity: Identity, evidence: RequestEvidence, nowMs: number): Explanation['identity'] {
@@ -238,7 +264,7 @@ function explainLimit(
     ...limit,
     outcome: said.outcome,
     remaining: said.remaining,
-    waitMs: Math.ceil(said.waitUs / 1000),
+    wait_ms: Math.ceil(said.waitUs / 1000),
     buckets: looks
       .filter(({ debit }) => nameOf(debit).limit === limit.limit && debit.cost > 0)
       .map((look) => explainBucket(look, classId, isCharged)),
@@ -251,7 +277,7 @@ function explainBucket({ debit, debt }: Look, classId: string, isCharged: boolea
     pool: id === classId ? 'class' : nameOf(debit).pool,
     key: id,
     burst: bucket.capacity / TOKEN,
-    ratePerSecond: bucket.tokens / bucket.seconds,
+    rate_per_second: bucket.tokens / bucket.seconds,
     reserve: Math.max(0, reserve) / TOKEN,
     before: remainingTokens(bucket, debt),
     after: remainingTokens(bucket, isCharged ? debt + cost : debt),
@@ -268,17 +294,17 @@ function verdictOf(
   decision: Decision,
   { policy }: Rules,
   nowMs: number,
-): Pick<Explanation, 'verdict' | 'status' | 'binding' | 'waitMs' | 'fields'> {
+): Pick<Explanation, 'verdict' | 'status' | 'binding' | 'wait_ms' | 'fields'> {
   const binding = decision.binding?.plan.limit.name ?? null
   if (decision.verdict === 'allowed') {
     const rate = rateFields(decision, policy.refuse.legacyHeaders, nowMs, null)
     const list = rate === null ? [] : ['RateLimit-Policy', rate.policy, 'RateLimit', rate.limit, ...rate.legacy]
-    return { verdict: 'forwarded', status: null, binding, waitMs: 0, fields: pairs(list) }
+    return { verdict: 'forwarded', status: null, binding, wait_ms: 0, fields: pairs(list) }
   }
   const { problem, fields = [] } = refusalAnswer(decision, policy.refuse, () => 0, nowMs)
   const limit = 'limit' in decision ? decision.limit.limit.name : binding
   const waitMs = decision.binding === null ? null : Math.ceil(decision.binding.waitUs / 1000)
-  return { verdict: decision.verdict, status: problem.status, binding: limit, waitMs, fields: pairs(fields) }
+  return { verdict: decision.verdict, status: problem.status, binding: limit, wait_ms: waitMs, fields: pairs(fields) }
 }
 
 function pairs(list: readonly string[]): Record<string, string> {

@@ -1,4 +1,5 @@
 import { compileMatch, type MatchSubject } from '../policy/match.ts'
+import { shownValue } from '../policy/redact.ts'
 import type { Match } from '../policy/types.ts'
 
 const EVERYTHING: Match = { paths: [], methods: [], hosts: [], headers: [] }
@@ -13,7 +14,7 @@ export function mismatches(match: Match, subject: MatchSubject): string[] {
   if (methods.length > 0 && fails({ methods })) found.push(`method ${subject.method} is not ${either(methods)}`)
   if (hosts.length > 0 && fails({ hosts })) found.push(`host ${subject.host || '(none)'} is not ${either(hosts)}`)
   for (const field of headers) {
-    if (fails({ headers: [field] })) found.push(`header ${field.name} is not '${field.value}'`)
+    if (fails({ headers: [field] })) found.push(`header ${field.name} is not '${shownValue(field)}'`)
   }
   return found
 }

@@ -8,6 +8,7 @@ import type { Decision, DecisionPath, LimitOutcome } from './decision.ts'
 import type { Leases } from './leases.ts'
 import type { LimitPlan } from './plan.ts'
 import type { Pools } from './pools.ts'
+import { GLOBAL_ID, MISSING_ID } from './shared-ids.ts'
 import { type Debit, isAdmitted, type LocalStore } from './store.ts'
 
 export type Limiter = {
@@ -43,8 +44,6 @@ type Claim = {
   /** The client left out what the limit is keyed by, and the limit denies that. */
   readonly missing: boolean
 }
-
-const MISSING_ID = 'missing'
 
 /** Creates the limiter: the one place where limits, identities and buckets meet. */
 export function createLimiter({ local, shared, onFallback }: LimiterOptions): Limiter {
@@ -213,7 +212,7 @@ function claim(
       debits.push({ bucket: pools.device, id: network.id, tag: network.tag, cost, group, reserve: 0, floor: 0 })
       return false
     case 'global':
-      debits.push({ bucket: pools.device, id: 'global', tag: plan.limit.name, cost, group, reserve: 0, floor: 0 })
+      debits.push({ bucket: pools.device, id: GLOBAL_ID, tag: plan.limit.name, cost, group, reserve: 0, floor: 0 })
       return false
     case 'principal': {
       if (identity.tier === 'principal') {

@@ -3,7 +3,7 @@ import { type DataMap, isMap } from './data.ts'
 import { openDocument, type PolicyDocument } from './document.ts'
 import { originOf } from './environment.ts'
 import { type Path, pathText } from './path.ts'
-import { isSecretKey } from './redact.ts'
+import { isCredentialField, isSecretKey } from './redact.ts'
 import { REDIS_ONLY } from './rules.ts'
 import { policySchema } from './schema.ts'
 import { IPV6_PARENTS } from './schema-identity.ts'
@@ -24,8 +24,6 @@ type Line = { readonly text: string; readonly origin: string | null }
 
 /** Where comments start, unless a line is longer. */
 const MAX_COLUMN = 60
-/** Fields of requests that bear credentials, beside those whose names say so. */
-const CREDENTIAL_FIELD = /authorization|cookie|key$/i
 
 /**
  * Prints a policy as it is in force, as YAML: each value with where it comes from, be it the environment, a place in the
@@ -81,7 +79,7 @@ export function printPolicy({ text: written, file, env }: PrintOptions): string 
       return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, hidden(member, [...path, name])]))
     }
     if (typeof value !== 'string') return value
-    if (isSecretKey(key) || (isField && CREDENTIAL_FIELD.test(key))) return value === '' ? value : '***'
+    if (isSecretKey(key) || (isField && isCredentialField(key))) return value === '' ? value : '***'
     return redactor.redact(value)
   }
 

@@ -4,6 +4,8 @@ import { hideUserinfo } from './url.ts'
 export type Span = { readonly start: number; readonly end: number }
 
 const SECRET_WORD = /secret|secert|sercet|token|passw|pasw|pwd|credential|private|bearer/i
+/** Beside those whose names say so. */
+const CREDENTIAL_FIELD = /authorization|cookie|key$/i
 const HARMLESS_WORD = /(_file|_header|_dir)$/i
 const MAX_LINE = 200
 /** Shorter texts are too common to be taken out of sentences. */
@@ -17,6 +19,16 @@ const VARIABLE_ALONE = /^["']?\$\{\w+(:-)?\}["']?\s*$/
 /** Whether a key, also a misspelled one, is likely to hold a secret. */
 export function isSecretKey(key: string): boolean {
   return SECRET_WORD.test(key) && !HARMLESS_WORD.test(key)
+}
+
+/** The value that a match wants of a header field; hidden where such a field bears a credential. */
+export function shownValue({ name, value }: { readonly name: string; readonly value: string }): string {
+  return value !== '' && isCredentialField(name) ? '***' : value
+}
+
+/** Whether a header field is likely to bear a credential. */
+export function isCredentialField(name: string): boolean {
+  return isSecretKey(name) || CREDENTIAL_FIELD.test(name)
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Facts, Refusal } from '../http/facts.ts'
 import type { ClientAddress } from '../identity/client-address.ts'
 import type { RequestEvidence } from '../identity/identify.ts'
-import type { DenyEntry } from '../policy/types.ts'
+import type { DenyEntry, ExemptEntry } from '../policy/types.ts'
 import type { Judged } from './evidence-fields.ts'
 import { BAN, type Order, type Orders } from './orders.ts'
 import type { Rules } from './rules.ts'
@@ -20,13 +20,13 @@ export type Surroundings = {
 export const LOOP = { status: 508, detail: 'The request has come through this proxy before.' }
 
 /**
- * What becomes of a request before anybody is counted. `looped`: it has been here before. `denied`, `banned`: by the entry, by
- * the operator; `status` is null where the policy is in shadow and lets it pass. `granted`: an operator's grant has no limit
+ * What becomes of a request before anybody is counted. `looped`: it has been here before. `exempt`: by the entry, or
+ * by none, a preflight. `denied`, `banned`: by the entry, by the operator; `status` is null where the policy is in shadow and lets it pass. `granted`: an operator's grant has no limit
  * count it. `free`: no limit applies. `malformed`: whom a limit counts cannot be told. `limited`: the limits decide.
  */
 export type Course =
   | ({ readonly kind: 'looped' } & Common)
-  | ({ readonly kind: 'exempt' } & Common)
+  | ({ readonly kind: 'exempt'; readonly entry: ExemptEntry | null } & Common)
   | ({ readonly kind: 'free' } & Common)
   | ({ readonly kind: 'denied'; readonly entry: DenyEntry; readonly status: number | null } & Common)
   | ({ readonly kind: 'banned'; readonly order: Order; readonly status: number | null } & Common)
@@ -37,7 +37,7 @@ export type Course =
 type Common = {
   readonly route: string
   readonly status: number | null
-  readonly entry: DenyEntry | null
+  readonly entry: ExemptEntry | null
   readonly order: Order | null
   readonly evidence: RequestEvidence | null
   readonly judged: Judged | null
@@ -77,7 +77,7 @@ export function chooseCourse(
     }
     if (order !== null && ruling.kind === 'limit') return course('granted', route, null, null, order, null, null, null)
   }
-  if (ruling.kind === 'exempt') return plain('exempt', route)
+  if (ruling.kind === 'exempt') return course('exempt', route, null, ruling.entry, null, null, null, null)
   const { plans } = ruling
   if (plans.length === 0) return plain('free', route)
 
@@ -91,7 +91,7 @@ export function chooseCourse(
   return course('limited', route, null, null, null, evidence, judged, null)
 }
 
-function plain(kind: 'looped' | 'exempt' | 'free', route: string): Course {
+function plain(kind: 'looped' | 'free', route: string): Course {
   return course(kind, route, null, null, null, null, null, null)
 }
 
@@ -100,7 +100,7 @@ function course(
   kind: Course['kind'],
   route: string,
   status: number | null,
-  entry: DenyEntry | null,
+  entry: ExemptEntry | null,
   order: Order | null,
   evidence: RequestEvidence | null,
   judged: Judged | null,

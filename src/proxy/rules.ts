@@ -4,7 +4,8 @@ import type { Facts } from '../http/facts.ts'
 import { type Address, compileCidrs } from '../identity/address.ts'
 import { compileClientAddress } from '../identity/client-address.ts'
 import { compileIdentify, type Identify, type IdentifyOptions } from '../identity/identify.ts'
-import { createKeyring } from '../identity/keyring.ts'
+import type { Jwks } from '../identity/jwks.ts'
+import { createKeyring, type Keyring } from '../identity/keyring.ts'
 import { compileLimitKeys } from '../identity/limit-keys.ts'
 import { type LimitPlan, planLimit } from '../limiter/plan.ts'
 import { compileMatch, isEmptyMatch } from '../policy/match.ts'
@@ -15,7 +16,8 @@ import { isForwarding } from './request-fields.ts'
 /** What the policy says of one request before anybody is counted. */
 export type Ruling =
   | { readonly kind: 'deny'; readonly entry: DenyEntry; readonly route: string }
-  | { readonly kind: 'exempt'; readonly route: string }
+  /** `entry`: null for a preflight. */
+  | { readonly kind: 'exempt'; readonly entry: ExemptEntry | null; readonly route: string }
   | { readonly kind: 'limit'; readonly plans: readonly LimitPlan[]; readonly route: string }
 
 /** A policy compiled for use: everything that can be worked out before a request comes. */
@@ -67,10 +69,11 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
     if (denied !== undefined) {
       return { kind: 'deny', entry: denied, route: routeOf(isEmptyMatch(denied.match) ? undefined : denied.name) }
     }
-    if (policy.exemptPreflight && isPreflight(facts)) return { kind: 'exempt', route: 'default' }
+    if (policy.exemptPreflight && isPreflight(facts)) return { kind: 'exempt', entry: null, route: 'default' }
     const exempted = exempt(facts, address)
     if (exempted !== undefined) {
-      return { kind: 'exempt', route: routeOf(isEmptyMatch(exempted.match) ? undefined : exempted.name) }
+      const named = isEmptyMatch(exempted.match) ? undefined : exempted.name
+      return { kind: 'exempt', entry: exempted, route: routeOf(named) }
     }
     const matched = matchLimits(facts)
     const named = matched.find((plan) => !isEmptyMatch(plan.match))
@@ -84,11 +87,7 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
     routes: routesOf(policy),
     clientAddress: kept?.clientAddress ?? compileClientAddress(trustedProxies, clientAddress),
     identify,
-    limitKeys: compileLimitKeys(policy.limits, {
-      keyring,
-      areTokensVerified: policy.identity.jwt.length > 0,
-      isPeerField: (name) => isForwarding(name, peerFields),
-    }),
+    limitKeys: compileKeys(policy, keyring),
     /** Null where devices get no mark. */
     deviceAnswer: deviceCookie && compileDeviceAnswer(deviceCookie, policy.identity.deviceCookie, options.wallMs),
     cors: compileCors(policy.refuse.cors.origins),
@@ -96,6 +95,23 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
     /** Fields that a client may send once only, so that what is keyed is what is forwarded. */
     singleFields: singleFieldsOf(policy),
   }
+}
+
+/** The same rules for a question that is no request: what it shows is neither counted, nor remembered among what requests show. */
+export function apart(rules: Rules, jwks: Jwks | null): Rules {
+  const { policy } = rules
+  const keyring = createKeyring(policy.identity.secrets)
+  const identify = compileIdentify(policy.identity, keyring, jwks === null ? {} : { jwks })
+  return { ...rules, identify, limitKeys: compileKeys(policy, keyring) }
+}
+
+function compileKeys({ identity, limits }: Policy, keyring: Keyring) {
+  const peerFields = peerFieldsOf(identity)
+  return compileLimitKeys(limits, {
+    keyring,
+    areTokensVerified: identity.jwt.length > 0,
+    isPeerField: (name) => isForwarding(name, peerFields),
+  })
 }
 
 /** Every value that the route label can take under a policy. */

@@ -240,7 +240,11 @@ export function createProxy(options: ProxyOptions): Proxy {
     const { requestId, route, rules } = exchange
     const refusal = refusalAnswer(decision, rules.policy.refuse, random, wallMs())
     const { status } = refusal.problem
-    recentRefusals.note({ requestId, route, status, policy: rules.policy.hash }, exchange.identity!, decision)
+    recentRefusals.note(
+      { request_id: requestId, route, status, policy: rules.policy.hash },
+      exchange.identity!,
+      decision,
+    )
     refuse(exchange, OUTCOMES[decision.verdict], refusal)
   }
 

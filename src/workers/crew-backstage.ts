@@ -25,7 +25,7 @@ export function createCrewBackstage(askAll: Crew['askAll'], orders: Orders): Bac
     },
     async refusals() {
       const told = (await askAll('refusals', PATIENCE)).flatMap(({ answer }) => answer)
-      return told.sort((a, b) => b.timeMs - a.timeMs).slice(0, SHOWN_REFUSALS)
+      return told.sort((a, b) => b.at_ms - a.at_ms).slice(0, SHOWN_REFUSALS)
     },
     async topRefused() {
       const told = (await askAll('topRefused', PATIENCE)).map(({ answer }) => answer)

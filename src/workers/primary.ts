@@ -83,6 +83,7 @@ export async function startPrimary(policy: Policy, options: PrimaryOptions): Pro
     isReady: () => closing === undefined && crew.listening() > 0,
     onScrape() {},
     isLoopback: isLoopback(policy.admin.host),
+    onFault: (err) => log.error({ err }, 'a request of the admin port failed'),
     token: () => current.adminToken,
     routes: [
       ...createPageRoutes(),

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
-import type { KeyState } from '../../src/admin/backstage.ts'
-import type { Order } from '../../src/proxy/orders.ts'
+import type { ShownOrder, ShownState } from '../../src/admin/shown.ts'
 import type { Refused } from '../../src/proxy/top-refused.ts'
 import { manualClock, type PolicyChanges, startTestApp } from '../fixtures/app.ts'
 import { limitOf } from '../fixtures/policy.ts'
@@ -140,7 +139,7 @@ t.test('a grant exempts from the limits, and a ban on the same client goes first
   await post('ban', { key: await network(), for: '1h', reason: 'all of them' })
   t.equal(await ask(), 403)
   t.same(
-    ((await (await get('/api/orders')).json()) as Order[]).map(({ kind, reason }) => [kind, reason]),
+    ((await (await get('/api/orders')).json()) as ShownOrder[]).map(({ kind, reason }) => [kind, reason]),
     [
       ['ban', 'all of them'],
       ['grant', 'partner'],
@@ -223,6 +222,103 @@ t.test(
   },
 )
 
+const SLOW = { rate: { tokens: 1, seconds: 3600 }, newcomers: null, members: null } as const
+
+t.test(
+  'a look-up shows what everybody shares, and what those share who leave out a key; a reset fills neither',
+  async (t) => {
+    const all = limitOf({ name: 'all', per: 'global', burst: 9, ...SLOW })
+    const proven = limitOf({ name: 'proven', per: 'principal', onMissing: 'share', burst: 9, ...SLOW })
+    const { ask, post, keys } = await open(t, { limits: [all, proven] })
+    await ask()
+    await ask()
+    const shared = [
+      { limit: 'all', bucket: 'global', remaining: 7, burst: 9 },
+      { limit: 'proven', bucket: 'missing', remaining: 7 },
+    ]
+    const [state] = await keys({ address: '127.0.0.1' })
+    t.match(state, { buckets: shared, untold: [] })
+    t.equal((await post('reset', { key: state!.key, reason: 'x' })).status, 200)
+    t.match((await keys({ address: '127.0.0.1' }))[0]!.buckets, shared)
+  },
+)
+
+t.test(
+  'a limit with a list of sources shows its bucket where the look-up gives all of them, else says what it lacks',
+  async (t) => {
+    const apiKeys = { header: 'x-api-key', principals: new Map(), enrolment: 'open' } as const
+    const byKey = limitOf({
+      name: 'by-key',
+      per: [{ kind: 'header', name: 'x-api-key' }, { kind: 'network' }],
+      burst: 5,
+      ...SLOW,
+    })
+    const byAgent = limitOf({
+      name: 'by-agent',
+      per: [{ kind: 'device' }, { kind: 'header', name: 'user-agent' }],
+      burst: 6,
+      ...SLOW,
+    })
+    const bySearch = limitOf({
+      name: 'by-search',
+      per: [{ kind: 'query', name: 'q' }, { kind: 'network' }],
+      onMissing: 'share',
+      burst: 7,
+      ...SLOW,
+    })
+    const limits = [byKey, byAgent, bySearch]
+    const { url, get, post, keys } = await open(t, { identity: { apiKeys }, limits }, { clock: manualClock() })
+    const headers = { 'user-agent': 'tester', 'accept-language': 'en', 'x-api-key': 'the-key' }
+    for (let n = 0; n < 2; n++) await (await fetch(`${url}/?q=x`, { headers })).arrayBuffer()
+    const shown = { address: '127.0.0.1', api_key: 'the-key', user_agent: 'tester', accept_language: 'en' }
+    const states = await keys(shown)
+    const bucketsOf = (limit: string) => states.flatMap((state) => (state.limit === limit ? state.buckets! : []))
+    t.match(bucketsOf('by-key'), [{ limit: 'by-key', bucket: 'own', remaining: 3, burst: 5 }])
+    t.match(
+      bucketsOf('by-agent').filter(({ debt }) => debt > 0),
+      [
+        { limit: 'by-agent', bucket: 'own', remaining: 4 },
+        { limit: 'by-agent', bucket: 'own', remaining: 4 },
+        { limit: 'by-agent', bucket: 'newcomers', debt: 2 },
+      ],
+      'the key that nobody lists has one, and its class, and its network',
+    )
+    t.match(states[0]!.untold, [{ limit: 'by-search', why: 'it counts by query:q, which a look-up does not give' }])
+    t.match((await keys({ api_key: 'the-key' }))[0]!.untold, [
+      { limit: 'by-key', why: /^it counts by network,/ },
+      { limit: 'by-agent', why: /^it counts by device, header:user-agent,/ },
+      { limit: 'by-search' },
+    ])
+    const { key } = states.find(({ limit }) => limit === 'by-key')!
+    const one = (await (await get(`/api/keys/${key}`)).json()) as ShownState
+    t.match(
+      one.buckets?.find(({ limit }) => limit === 'by-key'),
+      { remaining: 3 },
+      'by its pseudonym too',
+    )
+    t.equal((await post('reset', { key, reason: 'x' })).status, 200)
+    t.match((await keys(shown)).find(({ limit }) => limit === 'by-key')?.buckets, [{ remaining: 5, debt: 0 }])
+  },
+)
+
+t.test('of the policy no value is shown that a field which bears a credential must have', async (t) => {
+  const headers = ['authorization', 'x-plan'].map((name) => ({ name, value: `canary ${name}` }))
+  const limit = limitOf({ match: { paths: [], methods: [], hosts: [], headers } })
+  const { get } = await open(t, { limits: [limit] })
+  const shown = await (await get('/api/policy')).text()
+  t.notMatch(shown, 'canary authorization')
+  t.match(shown, 'canary x-plan')
+})
+
+t.test('what a limit is per is told in words, also where it is a list', async (t) => {
+  const per = [
+    { kind: 'header', name: 'x-tenant' },
+    { kind: 'path', segment: 1 },
+  ] as const
+  const { get } = await open(t, { limits: [limitOf({ name: 'listed', per })] })
+  t.match(await (await get('/api/stats')).json(), { limits: [{ name: 'listed', per: ['header:x-tenant', 'path:1'] }] })
+})
+
 t.test('what is done is kept with its reason, and logged', async (t) => {
   const { post, get, logged } = await open(t)
   const reason = 'line one\nline two <b>'
@@ -242,6 +338,46 @@ t.test('what is done is kept with its reason, and logged', async (t) => {
   ])
 })
 
+/** The names of all members, however deep; header fields that an explanation lists are no names of ours. */
+function namesIn(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(namesIn)
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, member]) => [name, ...(name === 'fields' ? [] : namesIn(member))])
+}
+
+t.test('each name in each answer is in snake_case', async (t) => {
+  const { ask, post, get, network, keys } = await open(t)
+  while ((await ask()) !== 429);
+  const key = await network()
+  const done = [
+    await post('ban', { key: ANY, for: '1h', reason: 'x' }),
+    await post('grant', { key, for: '1h', reason: 'x' }),
+    await post('reset', { key, reason: 'x' }),
+  ]
+  const refusals = (await (await get('/api/refusals')).json()) as { request_id: string }[]
+  const paths = [
+    'stats',
+    'refused',
+    'refusals',
+    'orders',
+    'audit',
+    'policy',
+    `keys/${key}`,
+    'explain?url=/&from=127.0.0.2',
+  ]
+  const read = [...paths, `explain?request_id=${refusals[0]!.request_id}`].map((path) => get(`/api/${path}`))
+  done.push(...(await Promise.all(read)), await post('lift', { key, reason: 'x' }))
+  const answers: unknown[] = await Promise.all(done.map((answer) => answer.json()))
+  const names = [...new Set(namesIn([...answers, await keys({ address: '127.0.0.1' })]))]
+  for (const name of ['until_ms', 'since_ms', 'at_ms', 'wait_ms', 'request_id', 'rate_per_second', 'max_buckets']) {
+    t.ok(names.includes(name), name)
+  }
+  t.same(
+    names.filter((name) => !/^[a-z][a-z\d_]*$/.test(name)),
+    [],
+  )
+})
+
 async function open(t: Test, changes: PolicyChanges = {}, options: Parameters<typeof startTestApp>[2] = {}) {
   const upstream = await startUpstream(t)
   const limits = [limitOf({ rate: { tokens: 1, seconds: 10 }, burst: 3 })]
@@ -254,7 +390,7 @@ async function open(t: Test, changes: PolicyChanges = {}, options: Parameters<ty
       headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body),
     })
-  const keys = async (shown: unknown) => (await (await post('lookup', shown)).json()) as KeyState[]
+  const keys = async (shown: unknown) => (await (await post('lookup', shown)).json()) as ShownState[]
   return {
     ...app,
     adminUrl,

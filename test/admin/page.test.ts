@@ -58,7 +58,7 @@ t.test('the last refusals are listed, and each is explained', async (t) => {
   await refusal.click()
   await page.locator('#explained').getByText('"binding": "device"').waitFor()
   const told = JSON.parse((await page.locator('#explained').textContent())!)
-  t.match(told, { refusal: { requestId: id, status: 429 }, now: { buckets: [{ limit: 'device', remaining: 0 }] } })
+  t.match(told, { refusal: { request_id: id, status: 429 }, now: { buckets: [{ limit: 'device', remaining: 0 }] } })
 })
 
 t.test('a wrong token is refused, and nothing is changed', async (t) => {

@@ -1,4 +1,7 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect } from 'node:net'
 import t, { type Test } from 'tap'
+import { createAdminServer } from '../../src/admin/server.ts'
 import { eventually, type PolicyChanges, signal, startTestApp } from '../fixtures/app.ts'
 import { ask, get, openClient } from '../fixtures/raw-client.ts'
 import { ok, startUpstream, type Turn } from '../fixtures/upstream.ts'
@@ -158,4 +161,34 @@ t.test('garbage does not end it', async (t) => {
   leaving.write(at('localhost', '/metrics'))
   leaving.socket.resetAndDestroy()
   await eventually('it still answers', async () => (await ask(t, adminUrl, at('localhost', '/livez'))).status === 200)
+})
+
+t.test('a route that fails is answered 503 and logged, and a client that leaves is not', async (t) => {
+  const faults: unknown[] = []
+  const fail = () => Promise.reject(new Error('a bug'))
+  const server = createAdminServer({
+    ...{ isReady: () => true, onScrape() {}, isLoopback: true, token: () => null },
+    metrics: { registry: { metrics: async () => '', contentType: 'text/plain; version=0.0.4; charset=utf-8' } },
+    routes: [
+      { method: 'GET', path: '/fails', access: 'read', answer: fail },
+      { method: 'POST', path: '/reads', access: 'read', answer: () => ({ status: 200, type: 'text/plain', body: '' }) },
+    ],
+    onFault: (cause) => faults.push(cause),
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const leaving = connect(port, '127.0.0.1')
+  const left = new Promise((resolve) => {
+    server.once('connection', (socket) => socket.on('error', () => {}).on('close', resolve))
+  })
+  leaving.write(
+    'POST /reads HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
+  )
+  await once(server, 'request')
+  leaving.destroy()
+  await left
+  t.equal((await ask(t, `http://127.0.0.1:${port}`, at('localhost', '/fails'))).status, 503)
+  t.match(faults, [{ message: 'a bug' }])
+  t.equal(faults.length, 1)
 })

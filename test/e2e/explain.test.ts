@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { run, serve } from './process.ts'
 
@@ -32,15 +33,15 @@ t.test("a refusal's request_id fed to explain shows the same binding limit, wait
       proxy
         .output()
         .out.split('\n')
-        .find((text) => text.includes('"msg":"refused"'))!,
+        .find((line) => line.includes('"msg":"refused"'))!,
     )
     t.equal(line.request_id, id)
     const { code, out, err } = await explain(t, ['--admin', proxy.adminUrl, '--json', id])
     t.equal(code, 0, err)
     t.match(JSON.parse(out).refusal, {
-      requestId: id,
+      request_id: id,
       binding: line.binding,
-      waitMs: line.wait_ms,
+      wait_ms: line.wait_ms,
       tier: line.tier,
       key: line.key,
       policy: line.policy,
@@ -54,6 +55,27 @@ t.test("a refusal's request_id fed to explain shows the same binding limit, wait
     proxy.child.kill('SIGTERM')
     t.equal(await proxy.ended, 0, `${workers} workers`)
   }
+})
+
+t.test('what is asked of a proxy does not stand in an address, and what is no proxy is told', async (t) => {
+  const asked: { url: string; body: string }[] = []
+  const other = createServer(async (request, response) => {
+    asked.push({ url: request.url!, body: await text(request) })
+    response.setHeader('Content-Type', 'application/json').end('{"hello": "world"}')
+  }).listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  t.teardown(() => other.close())
+  const admin = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
+  for (const args of [['-H', 'Authorization: Bearer canary', '/'], ['some-id']]) {
+    const { code, out, err } = await explain(t, ['--admin', admin, ...args])
+    t.equal(code, 1, err)
+    t.equal(out, '')
+    t.match(err, /does not answer as the admin port of a proxy/)
+  }
+  t.match(asked, [
+    { url: '/api/explain', body: /canary/ },
+    { url: '/api/explain', body: /some-id/ },
+  ])
 })
 
 t.test('without a proxy it explains a policy, with flags as curl has them, or JSON', async (t) => {
@@ -84,7 +106,7 @@ t.test('without a proxy it explains a policy, with flags as curl has them, or JS
   for (const [args, code, message] of [
     [[...c, 'an-id'], 2, /an-id is neither a path nor a URL; a request id needs the proxy/],
     [[...c], 2, /write one path, URL or request id/],
-    [[...c, '-H', 'x', '/'], 2, /'x' is not a header line; write 'Name: value'/],
+    [[...c, '-H', 'x', '/'], 2, /a header line has no name before a colon; write 'Name: value'/],
     [[...c, '--request', `${folder}/not.json`], 2, /is not JSON/],
     [[...c, '--request', `${folder}/request.json`, '/'], 2, /--request has the whole request/],
     [['--colour', '/'], 2, /Unknown option '--colour'/],

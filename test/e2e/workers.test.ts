@@ -1,62 +1,20 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer, request } from 'node:http'
+import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { eventually } from '../fixtures/app.ts'
 import { startLoad } from '../fixtures/load.ts'
-import { run, serve } from './process.ts'
+import { run } from './process.ts'
+import { ask, SECRET, startWorkers as start } from './workers.ts'
 
 /** The built program with two workers on one port, the buckets in their primary. */
 
-const SECRET = 'a secret of the tests that is of 32 bytes or more'
 const AMPLE = 'limits: [{name: device, per: device, rate: 200000/s, burst: 1000000}]'
-
-async function start(t: Test, limits: string, { workers = '2', server = '', env = {} } = {}) {
-  let served = 0
-  const upstream = createServer((_, response) => {
-    served++
-    response.end('ok')
-  }).listen(0, '127.0.0.1')
-  await once(upstream, 'listening')
-  t.teardown(() => {
-    upstream.close()
-    upstream.closeAllConnections()
-  })
-  const policy = (rules: string) => `version: 1\nserver: {workers: ${workers}${server}}\n${rules}\n`
-  const file = join(t.testdir({ 'sluice.yaml': policy(limits) }), 'sluice.yaml')
-  const url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`
-  const proxy = await serve(t, { SLUICE_UPSTREAM: url, SLUICE_SECRET: SECRET, ...env }, ['-c', file])
-  const scrape = async () => (await fetch(`${proxy.adminUrl}/metrics`)).text()
-  return {
-    ...proxy,
-    upstream,
-    served: () => served,
-    write: (rules: string) => writeFileSync(file, policy(rules)),
-    pids: () => childrenOf(proxy.child.pid!),
-    scrape,
-    async metric(name: string): Promise<number> {
-      const line = (await scrape()).split('\n').find((one) => one.startsWith(`${name} `))
-      return Number(line?.slice(name.length + 1))
-    },
-    lines: () =>
-      proxy
-        .output()
-        .out.split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as Record<string, unknown> & { readonly msg: string }),
-  }
-}
-
-function childrenOf(pid: number): readonly number[] {
-  const listed = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-  return listed.split(' ').filter(Boolean).map(Number)
-}
 
 function isAlive(pid: number): boolean {
   try {
@@ -65,16 +23,6 @@ function isAlive(pid: number): boolean {
   } catch {
     return false
   }
-}
-
-/** One request on a connection of its own: any worker has it. Resolves with its status, 0 where it was cut. */
-function ask(url: string, fields: Readonly<Record<string, string>> = {}): Promise<number> {
-  return new Promise((resolve) => {
-    const asked = request(url, { agent: false, headers: { 'User-Agent': 'one device', ...fields } }, (answer) => {
-      answer.resume().once('close', () => resolve(answer.complete ? answer.statusCode! : 0))
-    })
-    asked.once('error', () => resolve(0)).end()
-  })
 }
 
 t.test('one hot device passes burst + rate * T and what a lease adds, also when a worker is killed', async (t) => {

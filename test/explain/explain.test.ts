@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
+import type { ShownState } from '../../src/admin/shown.ts'
+import { describe } from '../../src/explain/describe.ts'
 import { readQuestion } from '../../src/explain/question.ts'
 import { manualClock, type PolicyChanges, startTestApp } from '../fixtures/app.ts'
 import { limitOf } from '../fixtures/policy.ts'
@@ -16,7 +18,7 @@ const LOGIN = limitOf({
 
 /** A proxy on clocks that stand still, before an upstream that answers. */
 async function start(t: Test, changes: PolicyChanges = {}) {
-  const upstream = createServer((_, response) => response.end('ok')).listen(0, '127.0.0.1')
+  const upstream = createServer({ maxHeaderSize: 131_072 }, (_, response) => response.end('ok')).listen(0, '127.0.0.1')
   await once(upstream, 'listening')
   t.teardown(() => void upstream.close())
   const clock = manualClock()
@@ -109,9 +111,9 @@ t.test('each hop of the address is told, and why the walk ended', async (t) => {
     client: '203.0.113.9',
     end: 'untrusted',
     hops: [
-      { written: '10.0.0.1', isTrusted: true },
-      { written: '10.0.0.2', isTrusted: true },
-      { written: '203.0.113.9', isTrusted: false },
+      { written: '10.0.0.1', is_trusted: true },
+      { written: '10.0.0.2', is_trusted: true },
+      { written: '203.0.113.9', is_trusted: false },
     ],
   })
   t.match((await proxy.explain({ from: '192.0.2.1', headers })).address, { client: '192.0.2.1', hops: [{}] })
@@ -149,6 +151,121 @@ t.test('a request that has come through this proxy before is explained as the lo
   t.match(await proxy.explain({ headers: { Via: '1.1 another' } }), { ruling: 'limited', status: null })
 })
 
+t.test('what exempts is named, also where it has no match, and a preflight is told as one', async (t) => {
+  const office = { name: 'office', cidr: ['192.0.2.0/24'], match: MATCH, until: null, reason: 'ours' }
+  const proxy = await start(t, { exempt: [office] })
+  t.match(await proxy.explain({ from: '192.0.2.9' }), { ruling: 'exempt', entry: 'office', reason: 'ours' })
+  const headers = { Origin: 'https://a.example', 'Access-Control-Request-Method': 'PUT' }
+  const told = await proxy.explain({ method: 'OPTIONS', headers })
+  t.match(told, { ruling: 'exempt', entry: null, reason: 'a preflight, by exempt_preflight' })
+  t.match(describe(told), /^exempt: a preflight, by exempt_preflight$/m)
+})
+
+t.test('a question is not counted as a request that bears a forged mark or a bad token', async (t) => {
+  const deviceCookie = { enabled: true, maxAge: 604_800_000, sameSite: 'lax', tokenHeader: 'device-token' } as const
+  const proxy = await start(t, { identity: { deviceCookie } })
+  const given = (await proxy.ask()).headers.getSetCookie()[0]!.split(';', 1)[0]!
+  const forged = `${given.slice(0, -4)}AAAA`
+  await proxy.explain({ headers: { Cookie: forged } })
+  t.equal(await proxy.metric('sluice_bad_device_marks_total'), 0)
+  await proxy.ask({ headers: { Cookie: forged } })
+  t.equal(await proxy.metric('sluice_bad_device_marks_total'), 1)
+})
+
+t.test('a head that is longer than the policy allows is refused as the proxy does', async (t) => {
+  const proxy = await start(t, { server: { maxHeaderBytes: 4096 } })
+  const headers = { 'User-Agent': 'a', 'X-Long': 'x'.repeat(6000) }
+  t.equal((await proxy.ask({ headers })).status, 431)
+  t.match(await proxy.explain({ headers }), { ruling: 'malformed', status: 431 })
+  const ample = await start(t, { server: { maxHeaderBytes: 65_536 } })
+  const long = { 'User-Agent': 'a', 'X-Long': 'x'.repeat(30_000) }
+  t.equal((await ample.ask({ headers: long })).status, 200)
+  t.match(await ample.explain({ headers: long }), { verdict: 'forwarded' })
+})
+
+t.test('what a field must hold is not told where it may be a credential', async (t) => {
+  const headers = [
+    { name: 'x-api-key', value: 'canary-value' },
+    { name: 'x-plan', value: 'gold' },
+  ]
+  const proxy = await start(t, { limits: [{ ...DEVICE, match: { ...MATCH, headers } }] })
+  const [limit] = (await proxy.explain()).limits
+  t.same(limit?.mismatches, ["header x-api-key is not '***'", "header x-plan is not 'gold'"])
+})
+
+t.test('in every case the verdict, the status and the fields are those of the request that follows', async (t) => {
+  const keyed = limitOf({
+    ...{ name: 'keyed', per: [{ kind: 'header', name: 'x-tenant' }], onMissing: 'deny', burst: 2 },
+    ...{ rate: { tokens: 1, seconds: 60 }, newcomers: null, match: { ...MATCH, paths: ['/keyed'] } },
+  })
+  const shadowed = { ...DEVICE, name: 'shadowed', mode: 'shadow', burst: 2 } as const
+  const everybody = limitOf({
+    name: 'everybody',
+    per: 'global',
+    burst: 14,
+    rate: { tokens: 1, seconds: 60 },
+    newcomers: null,
+  })
+  const proven = limitOf({
+    ...{ name: 'proven', per: 'principal', onMissing: 'share', burst: 3, rate: { tokens: 1, seconds: 60 } },
+    ...{ newcomers: null, match: { ...MATCH, paths: ['/proven'] } },
+  } as const)
+  const fields = ['ratelimit', 'ratelimit-policy', 'retry-after']
+  for (const mode of ['enforce', 'shadow'] as const) {
+    const proxy = await start(t, {
+      ...{ mode, limits: [keyed, shadowed, everybody, proven] },
+      deny: [{ name: 'bad', cidr: [], match: { ...MATCH, paths: ['/bad'] }, until: null, reason: null, status: 451 }],
+    })
+    const tenant = { 'User-Agent': 'a', 'Accept-Language': '*', 'X-Tenant': 'acme' }
+    const cases = [
+      ...['/bad', '/keyed', '/', '/', '/', '/proven', '/proven', '/proven', '/proven'].map((url) => ({ url })),
+      ...Array.from({ length: 4 }, () => ({ url: '/keyed', headers: tenant })),
+      ...Array.from({ length: 6 }, () => ({ url: '/' })),
+    ]
+    for (const [n, { url, ...more }] of cases.entries()) {
+      const told = await proxy.explain({ url, ...more })
+      const answer = await proxy.ask(more, url)
+      const name = `${mode}: ${url}, request ${n}`
+      t.equal(told.status ?? 200, answer.status, name)
+      t.equal(told.verdict === 'forwarded', answer.status === 200, name)
+      const lower = Object.fromEntries(Object.entries(told.fields).map(([key, value]) => [key.toLowerCase(), value]))
+      for (const field of fields) t.equal(lower[field] ?? null, answer.headers.get(field), `${name}: ${field}`)
+    }
+  }
+})
+
+t.test('newcomers beyond the slots of a network with members are told, and counted, as overflow', async (t) => {
+  const deviceCookie = { enabled: true, maxAge: 604_800_000, sameSite: 'lax', tokenHeader: 'device-token' } as const
+  const proxy = await start(t, { identity: { deviceCookie }, limits: [{ ...DEVICE, burst: 500 }] })
+  const cookie = (await proxy.ask()).headers.getSetCookie()[0]!.split(';', 1)[0]!
+  await proxy.ask({ headers: { Cookie: cookie } })
+  // Twice, for at its first sight a class takes no slot.
+  for (let n = 0; n < 140; n++) await proxy.ask({ headers: { 'User-Agent': `agent ${n >> 1}` } })
+  await proxy.ask({ headers: { 'User-Agent': 'one more' } })
+  const headers = { 'User-Agent': 'one more', 'Accept-Language': '*' }
+  const told = await proxy.explain({ headers })
+  t.match(told.identity, { tier: 'overflow', key: /^[\w-]{22}~\d+$/ })
+  t.equal(told.fields.RateLimit, (await proxy.ask({ headers })).headers.get('ratelimit'))
+})
+
+t.test('a refusal shows the buckets of its key also when it is no longer among the most refused', async (t) => {
+  const identity = { trustedProxies: ['127.0.0.1/32'] }
+  const proxy = await start(t, { identity, limits: [{ ...DEVICE, burst: 1, rate: { tokens: 1, seconds: 600 } }] })
+  const askFrom = (address: string) => proxy.ask({ headers: { 'X-Forwarded-For': address } })
+  await askFrom('192.0.2.1')
+  const id = (await askFrom('192.0.2.1')).headers.get('x-request-id')!
+  const explained = async () => {
+    const answer = await fetch(`${proxy.adminUrl}/api/explain?request_id=${id}`)
+    return (await answer.json()) as { readonly now: ShownState }
+  }
+  const before = await explained()
+  t.match(before.now, { kind: 'class', buckets: [{ bucket: 'own', remaining: 0 }] })
+  for (let n = 0; n < 300; n++) for (let i = 0; i < 3; i++) await askFrom(`198.51.${n >> 8}.${n & 255}`)
+  const after = await explained()
+  t.equal(after.now.refused, null)
+  t.same(after.now.buckets, before.now.buckets)
+})
+
 t.test('with Redis too nothing is charged, and the same is told as happens', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
@@ -178,10 +295,10 @@ t.test('a refusal is found by its request id, as it was decided; the oldest make
   const id = last!.headers.get('x-request-id')!
   const asked = await (await fetch(`${proxy.adminUrl}/api/explain?request_id=${id}`)).json()
   t.match(asked, {
-    refusal: { requestId: id, verdict: 'limited', status: 429, binding: 'device', waitMs: 1000, tier: 'class' },
+    refusal: { request_id: id, verdict: 'limited', status: 429, binding: 'device', wait_ms: 1000, tier: 'class' },
     now: { buckets: [{ limit: 'device', bucket: 'own', remaining: 0 }] },
   })
-  t.match(await (await fetch(`${proxy.adminUrl}/api/refusals`)).json(), [{ requestId: id }])
+  t.match(await (await fetch(`${proxy.adminUrl}/api/refusals`)).json(), [{ request_id: id }])
   for (let n = 0; n < 1000; n++) await proxy.ask()
   const gone = await fetch(`${proxy.adminUrl}/api/explain?request_id=${id}`)
   t.equal(gone.status, 404)
@@ -192,12 +309,52 @@ t.test('a question that is none is 400 on the admin port, with what to write', a
   const proxy = await start(t)
   for (const [query, detail] of [
     ['', /url: nothing is not a URL/],
-    ['url=/&header=x', /'x' is not a header line/],
+    ['url=/&header=Bearer+canary', /a header line has no name before a colon; write 'Name: value'/],
+    ['url=/&url=/b', /url is there twice; write it once/],
+    ['url=/&request_id=x', /request_id asks about a refusal; write nothing beside it/],
     ['url=/&from=nowhere', /'nowhere' is not an address/],
     ['url=/&colour=red', /'colour' is not part of a request/],
   ] as const) {
     const answer = await fetch(`${proxy.adminUrl}/api/explain?${query}`)
     t.equal(answer.status, 400)
-    t.match(await answer.json(), { detail })
+    const said = await answer.json()
+    t.match(said, { detail })
+    t.notMatch(JSON.stringify(said), 'canary')
   }
+})
+
+t.test('the whole query of a URL that is asked about is read', async (t) => {
+  const per = [{ kind: 'query', name: 'q' }] as const
+  const proxy = await start(t, { limits: [{ ...LOGIN, per, match: MATCH, onMissing: 'deny' }] })
+  const told = await (await fetch(`${proxy.adminUrl}/api/explain?url=/search?q=1`)).json()
+  t.match(told, { verdict: 'forwarded' })
+})
+
+t.test('a question with a secret in it is asked by POST, and not told again', async (t) => {
+  const proxy = await start(t)
+  const post = (body: unknown, fields = {}) =>
+    fetch(`${proxy.adminUrl}/api/explain`, {
+      ...{ method: 'POST', body: JSON.stringify(body) },
+      headers: { 'content-type': 'application/json', ...fields },
+    })
+  const headers = { Authorization: 'Bearer canary', 'User-Agent': 'canary', Cookie: 'a=canary' }
+  const told = await post({ url: '/login', method: 'POST', headers })
+  t.equal(told.status, 200)
+  const text = await told.text()
+  t.match(JSON.parse(text), { request: { method: 'POST', path: '/login' }, ruling: 'limited' })
+  t.notMatch(text, 'canary')
+  for (const [body, detail] of [
+    [{}, /url: nothing is not a URL/],
+    [{ url: '/', headers: [['Authorization', 'Bearer canary', 'x']] }, /headers\[0\] is not a field/],
+    [{ request_id: 7 }, /request_id is not a text/],
+    [{ request_id: 'x', url: '/' }, /write nothing beside it/],
+  ] as const) {
+    const wrong = await post(body)
+    const said = await wrong.json()
+    t.equal(wrong.status, 400)
+    t.match(said, { detail })
+    t.notMatch(JSON.stringify(said), 'canary')
+  }
+  t.equal((await post({ request_id: 'none' })).status, 404)
+  t.equal((await post({ url: '/' }, { origin: 'http://evil.example' })).status, 403)
 })

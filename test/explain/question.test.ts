@@ -36,9 +36,23 @@ const BAD: readonly (readonly [unknown, string])[] = [
     { url: '/', from: '010.0.0.1' },
     `from: '010.0.0.1' is not an address; write one such as 203.0.113.9 or 2001:db8::1`,
   ],
-  [{ url: '/', headers: [['a']] }, `headers: ["a"] is not a field; write {"Name": "value"} or [["Name", "value"]]`],
-  [{ url: '/', headers: { a: 1 } }, `headers: ["a",1] is not a field; write {"Name": "value"} or [["Name", "value"]]`],
-  [{ url: '/', headers: { a: 'b\nc: d' } }, `headers: 'a' has a line break; write one line`],
+  [{ url: '/', headers: [['a']] }, `headers[0] is not a field; write {"Name": "value"} or [["Name", "value"]]`],
+  [{ url: '/', headers: { a: 1 } }, `headers[0] is not a field; write {"Name": "value"} or [["Name", "value"]]`],
+  [{ url: '/', headers: { a: 'b\nc: d' } }, `headers: 'a' has a line break, or what is no byte; write one line`],
+  // Cut to a byte, these would be a line break.
+  [
+    { url: '/', headers: { a: 'b\u010d\u010ac: d' } },
+    `headers: 'a' has a line break, or what is no byte; write one line`,
+  ],
+  [
+    { url: '/ HTTP/1.1\r\nX: y' },
+    `url: '/ HTTP/1.1··X: y' has a line break, or what is no byte; write it percent-encoded`,
+  ],
+  [{ url: '/\u010a' }, `url: '/Ċ' has a line break, or what is no byte; write it percent-encoded`],
+  [
+    { url: `ftp://${'x'.repeat(200)}` },
+    `url: 'ftp://${'x'.repeat(71)}...' is not a URL; write /path or https://host/path`,
+  ],
 ]
 
 for (const [given, message] of BAD) {
@@ -48,5 +62,7 @@ for (const [given, message] of BAD) {
 }
 
 t.test('a header line without a colon', async (t) => {
-  t.throws(() => readFieldLine('abc'), { code: 'usage', message: `'abc' is not a header line; write 'Name: value'` })
+  // What was meant for one may be a token: it is not shown.
+  const message = `a header line has no name before a colon; write 'Name: value'`
+  t.throws(() => readFieldLine('abc'), { code: 'usage', message })
 })

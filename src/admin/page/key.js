@@ -6,6 +6,7 @@ const KINDS = {
   member: 'a member device',
   token: 'an unverified token',
   class: 'a class of devices in a network',
+  sources: 'what a limit counts by',
 }
 
 const DURATIONS = [
@@ -24,12 +25,12 @@ export function showKeys(states, changed) {
 
 function card(state, changed) {
   const say = make('p', { role: 'status' })
-  const order = state.order && make('p', { class: 'bad' }, state.order.kind === 'ban' ? 'Banned until ' : 'Granted until ', time(state.order.untilMs), `: ${state.order.reason}`)
-  const kind = state.kind === null ? 'nobody was refused under it lately' : KINDS[state.kind]
+  const order = state.order && make('p', { class: 'bad' }, state.order.kind === 'ban' ? 'Banned until ' : 'Granted until ', time(state.order.until_ms), `: ${state.order.reason}`)
+  const kind = state.kind === null ? 'nobody was refused under it lately' : `${KINDS[state.kind]}${state.limit === null ? '' : `, under limit ${state.limit} alone`}`
   let shown = buckets(state.buckets)
   const after = (action, answer) => {
     if (action === 'reset') {
-      const isShown = (one) => state.buckets.some(({ limit, bucket }) => limit === one.limit && bucket === one.bucket)
+      const isShown = (one) => state.buckets === null || state.buckets.some(({ limit, bucket }) => limit === one.limit && bucket === one.bucket)
       const filled = buckets(answer.buckets && answer.buckets.filter(isShown))
       shown.replaceWith(filled)
       shown = filled
@@ -43,6 +44,7 @@ function card(state, changed) {
     make('p', { class: 'quiet' }, kind, state.refused === null ? '' : `, refused ${state.refused.count} times`),
     ...(order === null ? [] : [order]),
     shown,
+    ...state.untold.map(({ limit, why }) => make('p', { class: 'quiet' }, `Not shown: ${limit}. ${why[0].toUpperCase()}${why.slice(1)}.`)),
     actions(state, say, after),
     say,
   )
@@ -72,7 +74,7 @@ function buckets(list) {
   )
 }
 
-function actions({ key }, say, after) {
+function actions({ key, limit }, say, after) {
   const reason = make('input', { name: 'reason', maxlength: 300, required: '', autocomplete: 'off' })
   const duration = make('select', { name: 'for' }, ...DURATIONS.map(([value, text]) => make('option', { value }, text)))
   const button = (action, text) => make('button', { name: 'action', value: action }, text)
@@ -95,9 +97,9 @@ function actions({ key }, say, after) {
       },
     },
     make('label', {}, 'Reason', reason),
-    make('label', {}, 'For', duration),
+    // A ban or grant holds for a client, not for what one limit counts it by.
+    ...(limit === null ? [make('label', {}, 'For', duration)] : []),
     button('reset', 'Reset buckets'),
-    button('ban', 'Ban'),
-    button('grant', 'Grant'),
+    ...(limit === null ? [button('ban', 'Ban'), button('grant', 'Grant')] : []),
   )
 }

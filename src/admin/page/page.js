@@ -36,7 +36,7 @@ function limitRow(limit, before, rate) {
   const refused = before === undefined ? 0 : rate(refusedBy(limit), refusedBy(before))
   const cells = [
     `${limit.name}${limit.mode === 'shadow' ? ' (shadow)' : ''}`,
-    `${rateText(limit.rate)}, ${limit.burst} at once, per ${limit.per}`,
+    `${rateText(limit.rate)}, ${limit.burst} at once, per ${[limit.per].flat().join(' and ')}`,
     perSecond(before === undefined ? 0 : rate(limit.allowed, before.allowed)),
     perSecond(refused),
     refusedBy(limit),
@@ -48,8 +48,8 @@ function keyButton(key) {
   return make('button', { type: 'button', class: 'key', click: () => openKey(key) }, make('code', {}, key))
 }
 
-function showTop({ sinceMs, refused }) {
-  $('top-since').replaceChildren('Since ', time(sinceMs))
+function showTop({ since_ms, refused }) {
+  $('top-since').replaceChildren('Since ', time(since_ms))
   const rows = refused.slice(0, 20).map((one) =>
     make(
       'tr',
@@ -68,9 +68,9 @@ function showRefusals(refusals) {
     make(
       'tr',
       {},
-      make('td', {}, make('button', { type: 'button', class: 'key', 'aria-label': `Explain request ${one.requestId}`, click: () => explain(one.requestId) }, time(one.timeMs))),
+      make('td', {}, make('button', { type: 'button', class: 'key', 'aria-label': `Explain request ${one.request_id}`, click: () => explain(one.request_id) }, time(one.at_ms))),
       make('td', {}, one.binding ?? '-'),
-      make('td', {}, `${Math.ceil(one.waitMs / 1000)} s`),
+      make('td', {}, `${Math.ceil(one.wait_ms / 1000)} s`),
       make('td', {}, one.tier),
       make('td', {}, keyButton(one.key)),
     ),
@@ -99,7 +99,7 @@ function showOrders(orders) {
       'li',
       {},
       `${order.kind === 'ban' ? 'Banned' : 'Granted'} until `,
-      time(order.untilMs),
+      time(order.until_ms),
       `: ${order.reason} `,
       keyButton(order.key),
       make('form', { submit: lift }, make('label', {}, 'Reason to lift it', reason), make('button', {}, 'Lift')),
