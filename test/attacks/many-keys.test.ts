@@ -1,38 +1,11 @@
 import t from 'tap'
-import { createMembership } from '../../src/identity/membership.ts'
-import { createLimiter } from '../../src/limiter/limiter.ts'
-import { compileRules } from '../../src/proxy/rules.ts'
-import { createMemoryStore } from '../../src/stores/memory.ts'
-import { manualClock, policyWith } from '../fixtures/app.ts'
 import { limitOf } from '../fixtures/policy.ts'
+import { holdOffender } from '../fixtures/random-keys.ts'
 import { ask, get } from '../fixtures/raw-client.ts'
-import { ONCE, startThrough } from '../fixtures/through.ts'
+import { startThrough } from '../fixtures/through.ts'
 
-t.test('100,000 random keys; eviction never refills an offender', async (t) => {
-  const clock = manualClock()
-  const store = createMemoryStore({ maxBuckets: 1000, clock })
-  t.teardown(() => store.close())
-  const limiter = createLimiter({ local: store, shared: null, onFallback: () => {} })
-  const policy = policyWith({ limits: [{ ...ONCE, per: 'network', newcomers: null }] })
-  const { identify, clientAddress, plans } = compileRules(policy, { wallMs: () => 0 })
-  const membership = createMembership({ policy: policy.identity.admission })
-  const decide = (address: string) => {
-    const network = identify.network(clientAddress(address, {}).address)
-    const identity = membership.stand(identify.evidence(network, {}, false, 0), clock.nowUs(), 0)
-    const decision = limiter.decide(identity, plans, 'enforce')
-    if (decision instanceof Promise) throw new Error('the memory store needs no promise')
-    return decision.verdict
-  }
-  t.equal(decide('192.0.2.1'), 'allowed')
-  t.equal(decide('192.0.2.1'), 'limited')
-  let most = 0
-  for (let i = 0; i < 100_000; i++) {
-    decide(`2001:db8:${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}::1`)
-    if (i % 1000 === 0) most = Math.max(most, store.size())
-  }
-  t.ok(most <= 1000 + 4096, `${most} buckets at most`)
-  t.equal(decide('192.0.2.1'), 'limited', 'the offender is still one')
-})
+/** A million of them: test/scale/random-keys.ts. */
+t.test('100,000 random keys; eviction never refills an offender', (t) => holdOffender(t, 100_000))
 
 t.test('integer-like keys, keys with delimiters, unicode, a megabyte', async (t) => {
   const names = [
