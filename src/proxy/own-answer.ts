@@ -1,5 +1,6 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { PROBLEM_TYPE, type Problem, problemBody } from '../http/problem.ts'
+import { writeThisTurn } from './write-turn.ts'
 
 export type OwnAnswer = {
   readonly problem: Problem
@@ -16,6 +17,8 @@ export type OwnAnswerContext = {
   readonly cors: readonly string[]
   /** The client may still be sending a body that nobody will read: close, so that it is not taken for the next request. */
   readonly close: boolean
+  /** Nothing more of the request is to come, so that the answer can go out with the others of this turn. */
+  readonly isReadWhole: boolean
 }
 
 /** Answers in Sluice's own name: a problem document that no cache keeps. Does nothing when an answer has begun. */
@@ -37,5 +40,7 @@ export function sendOwnAnswer(response: ServerResponse, answer: OwnAnswer, conte
     ...context.cors,
     ...(context.close ? ['Connection', 'close'] : []),
   ])
-  response.end(context.method === 'HEAD' ? undefined : text)
+  const end = () => void response.end(context.method === 'HEAD' ? undefined : text)
+  if (context.isReadWhole) writeThisTurn({ write: end })
+  else end()
 }

@@ -330,7 +330,8 @@ export function createProxy(options: ProxyOptions): Proxy {
     endWith(exchange)
     const mark = markOf(exchange)
     const marked = mark === null ? answer : { ...answer, fields: [...(answer.fields ?? []), ...mark] }
-    sendOwnAnswer(response, marked, { method, requestId, cors: rules.cors(request.headers.origin), close })
+    const isReadWhole = !close && !facts.hasBody
+    sendOwnAnswer(response, marked, { method, requestId, cors: rules.cors(request.headers.origin), close, isReadWhole })
   }
 
   /** Answers a request whose body turns out to be malformed, or too slow; its end cancels what went upstream of it. */

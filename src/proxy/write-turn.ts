@@ -16,5 +16,11 @@ export function writeThisTurn(pending: Pending): void {
 function writeAll(): void {
   const due = waiting
   waiting = []
-  for (const pending of due) pending.write()
+  let written = 0
+  try {
+    while (written < due.length) due[written++]!.write()
+  } finally {
+    // Where one has thrown, the others still go out.
+    for (const pending of due.slice(written)) writeThisTurn(pending)
+  }
 }
