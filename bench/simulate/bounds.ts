@@ -7,6 +7,8 @@ export type Bound = { readonly formula: string; readonly requests: number }
 const { rate: r, burst: B } = LIMIT
 /** Members of a network at most, how many are admitted at once, and how many a second. */
 const ADMISSION = { maxDevices: 512, burst: 128, rate: 64 / 60 }
+/** Seconds after which a cookie is admitted ten times as fast, its owner's whole farm with it. */
+const RETURNING = 60
 
 /** The bound of a strategy; null where there is none (residential proxies). `honest` devices share its network. */
 export function boundOf(id: string, { attack }: Times, honest = 0): Bound | null {
@@ -24,11 +26,11 @@ export function boundOf(id: string, { attack }: Times, honest = 0): Bound | null
     case 'S6':
       return { formula: '4(2B + 5rT)', requests: 4 * (2 * B + 5 * r * T) }
     case 'S5':
-      return { formula: 'farm, admitted at 128 + 64/min', requests: farm(T, ADMISSION.burst, ADMISSION.rate, 0.5) }
+      return { formula: 'farm, m = 128 + 64/min, after a minute 512', requests: farm(T, RETURNING, 0.5) }
     case 'S10':
-      return { formula: 'farm, m = 512', requests: farm(T, ADMISSION.maxDevices, 0, 1) }
+      return { formula: 'farm, m = 512', requests: farm(T, 0, 1) }
     case 'S13':
-      return { formula: 'farm, m = 512', requests: farm(T, ADMISSION.maxDevices, 0, 1) }
+      return { formula: 'farm, m = 512', requests: farm(T, 0, 1) }
     case 'S9':
     case 'S14': {
       const m = Math.min(honest, ADMISSION.maxDevices)
@@ -40,12 +42,14 @@ export function boundOf(id: string, { attack }: Times, honest = 0): Bound | null
 }
 
 /**
- * Both pools' bursts, and T (15r + m (0.25 w + 0.02) r), m growing as admission lets it and w being the weight of a member: 0.5
- * while its cookie is fresh. The members' burst is max(two seconds of their rate, 2B + 0.05 B m w).
+ * Both pools' bursts, and T (15r + m (0.25 w + 0.02) r), w being the weight of a member: 0.5 while its cookie is fresh. While
+ * its cookies are `slowFor` seconds old or less m grows as admission lets it, then the farm may fill its network. The members'
+ * burst is max(two seconds of their rate, 2B + 0.05 B m w).
  */
-function farm(T: number, admittedAtOnce: number, admittedPerSecond: number, weight: number): number {
+function farm(T: number, slowFor: number, weight: number): number {
   const perMember = (0.25 * weight + 0.02) * r
-  const membersAt = (t: number) => Math.min(ADMISSION.maxDevices, admittedAtOnce + admittedPerSecond * t)
+  const { maxDevices, burst, rate } = ADMISSION
+  const membersAt = (t: number) => (t > slowFor ? maxDevices : Math.min(maxDevices, burst + rate * t))
   const m = membersAt(T)
   const membersBurst = Math.max(2 * (10 + 0.25 * weight * m) * r, 2 * B + 0.05 * B * weight * m)
   let requests = 2 * B + membersBurst + 15 * r * T

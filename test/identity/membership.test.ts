@@ -79,8 +79,11 @@ t.test('the bounds of what a client passes (T seconds)', async (t) => {
   })
 
   t.test('one cookie on k networks: B + rT', async (t) => {
-    const passed = start().passes((i) => shows({ network: networkOf(`n-${i % 200}`), device: { id: 'one' } }), 20, T)
-    t.ok(passed <= B + r * T, `${passed}`)
+    const passedBy = (issuedMs: number) =>
+      start().passes((i) => shows({ network: networkOf(`n-${i % 200}`), device: { id: 'one', issuedMs } }), 20, T)
+    t.ok(passedBy(T0) <= B + r * T, `a new one: ${passedBy(T0)}`)
+    const known = passedBy(T0 - HOUR_MS)
+    t.ok(known <= B + r * T && known >= B + r * (T - 1), `one that is long known: ${known}`)
   })
 
   t.test('one token on k networks: B + rT', async (t) => {
@@ -105,6 +108,51 @@ t.test('the bounds of what a client passes (T seconds)', async (t) => {
       t.ok(passed <= bound, `${passed} of ${bound}`)
     }
   })
+
+  for (const [age, marks, weight, kept] of [
+    ['aged', { grade: 3, issuedMs: T0 - 2 * HOUR_MS }, 1, 0],
+    ['fresh', {}, 0.5, 1 / 4],
+  ] as const) {
+    for (const m of [20, 128, 512]) {
+      t.test(`the pools of ${m} members whose marks are ${age}, to the request`, async (t) => {
+        const it = start()
+        const ids = Array.from({ length: m }, (_, i) => `jar-${i}`)
+        const askAll = () => ids.filter((id) => it.ask(shows({ device: { id, ...marks } }))).length
+        while (it.stand(shows()).crowds[0]!.members < m) {
+          for (const id of ids) it.stand(shows({ device: { id, ...marks } }))
+          it.clock.us += 10 * SECOND
+        }
+        // Until none is a new member any more, and all buckets are full.
+        it.clock.us += 120 * SECOND
+        const W = m * weight
+        const burst = Math.max(2 * (10 * r + 0.25 * r * W), 2 * B + 0.05 * B * W)
+        let passed = 0
+        for (let i = 0; i < B; i++) passed += askAll()
+        t.equal(
+          passed,
+          Math.floor(burst - kept * (burst - B)),
+          'the burst; of what lies above B a quarter is for the aged',
+        )
+
+        const rate = (10 + 0.25 * W) * r
+        passed = 0
+        for (let second = 0; second < T; second++) {
+          it.clock.us += SECOND
+          passed += askAll()
+        }
+        t.ok(passed <= rate * T + 1 && passed >= rate * T - 1, `members: ${passed} of ${rate * T}`)
+
+        it.clock.us += 60 * SECOND
+        for (const id of ids) it.stand(shows({ device: { id, ...marks } }))
+        passed = it.passes((i) => shows({ classId: `other-${i}` }), 100, T)
+        const beside = (5 + 0.02 * m) * r * T
+        t.ok(
+          passed <= 2 * B + beside && passed >= B + beside - 15,
+          `newcomers beside them: ${passed} of ${2 * B + beside}`,
+        )
+      })
+    }
+  }
 })
 
 t.test('proof is never worse than none: a lone member can use its whole burst', async (t) => {

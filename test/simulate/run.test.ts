@@ -30,6 +30,19 @@ t.test('the bounds of the identity design hold against the whole proxy', async (
   })
 })
 
+t.test('so do those over many networks, asked for more than they grant', async (t) => {
+  const { tally } = await smallRun(['S6', 'S7'], 5, { ...SMALL_TIMES, attackPerSecond: 60 })
+  const passed = (id: string) => tally.get(id).sent - tally.get(id).refused[0]!
+
+  t.test('the /64s of one /48: 4(2B + 5rT), and nearly all of it', async (t) => {
+    const bound = 4 * (2 * B + 5 * r * T)
+    t.ok(passed('S6') <= bound && passed('S6') >= 0.95 * bound, `${passed('S6')} of ${bound}`)
+  })
+  t.test('one token and cookie on 200 networks: B + rT', async (t) => {
+    t.ok(passed('S7') <= B + r * T && passed('S7') >= r * T, `${passed('S7')} of ${B + r * T}`)
+  })
+})
+
 t.test('the same seed gives the same numbers, whoever else attacks elsewhere', async (t) => {
   const labels = ['S4', 'honest', 'members', 'cookieless', 'office', 'office members', 'first minute: carrier-1']
   const numbers = async (ids: readonly string[], seed: number) => {

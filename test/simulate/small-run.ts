@@ -10,7 +10,7 @@ export const SMALL_TIMES: Times = {
 }
 export const SMALL_SIZES = { office: 20, homes: 5, perHome: 2, carriers: 1, perCarrier: 10 }
 
-export function smallRun(ids: readonly string[], seed = 5): Promise<RunResult> {
+export function smallRun(ids: readonly string[], seed = 5, times = SMALL_TIMES): Promise<RunResult> {
   const strategies = STRATEGIES.filter(({ id }) => ids.includes(id))
-  return run({ seed, strategies, state: 'cold', sizes: SMALL_SIZES, times: SMALL_TIMES })
+  return run({ seed, strategies, state: 'cold', sizes: SMALL_SIZES, times })
 }
