@@ -29,20 +29,21 @@ const SPAN = 600_000
 
 type Counter = { -readonly [Key in keyof Omit<Refused, 'networks'>]: Refused[Key] } & { readonly seen: Set<string> }
 
-type Count = { readonly sinceMs: number; readonly counters: Map<string, Counter> }
+/** No counter is below `least`: counts only grow. */
+type Count = { readonly sinceMs: number; readonly counters: Map<string, Counter>; least: number }
 
 /**
  * Counts the keys most often refused, in bounded memory, by the Space-Saving algorithm (Metwally, Agrawal, El Abbadi, 2005): a
- * key without a counter takes over the least one with its count. A flood of keys costs one look through the counters each.
+ * key without a counter takes over the least one with its count. A flood of keys costs a look at the first few counters each.
  */
 export function createTopRefused(nowMs: number): TopRefused {
-  let count: Count = { sinceMs: nowMs, counters: new Map() }
+  let count: Count = { sinceMs: nowMs, counters: new Map(), least: 0 }
   let before: Count | null = null
 
   function turn(nowMs: number): void {
     if (nowMs - count.sinceMs < SPAN) return
     before = nowMs - count.sinceMs < 2 * SPAN ? count : null
-    count = { sinceMs: nowMs, counters: new Map() }
+    count = { sinceMs: nowMs, counters: new Map(), least: 0 }
   }
 
   function find(key: string): Refused | null {
@@ -67,7 +68,7 @@ export function createTopRefused(nowMs: number): TopRefused {
     note({ id, tier, tag, network }, nowMs) {
       turn(nowMs)
       const { counters } = count
-      const counter = counters.get(id) ?? takeCounter(counters, id)
+      const counter = counters.get(id) ?? takeCounter(count, id)
       counter.count++
       counter.tier = tier
       counter.tag = tag
@@ -84,10 +85,16 @@ export function createTopRefused(nowMs: number): TopRefused {
   }
 }
 
-function takeCounter(counters: Map<string, Counter>, key: string): Counter {
+function takeCounter(count: Count, key: string): Counter {
+  const { counters } = count
   let least: Counter | null = null
   if (counters.size >= COUNTERS) {
-    for (const counter of counters.values()) if (least === null || counter.count < least.count) least = counter
+    for (const counter of counters.values()) {
+      if (least === null || counter.count < least.count) least = counter
+      // In a flood of keys nearly all have the least, and the first will do.
+      if (least.count === count.least) break
+    }
+    count.least = least!.count
     counters.delete(least!.key)
   }
   const taken = least?.count ?? 0

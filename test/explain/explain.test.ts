@@ -284,7 +284,9 @@ t.test('with Redis too nothing is charged, and the same is told as happens', asy
     const answer = await proxy.ask()
     t.equal(told.status ?? 200, answer.status, `request ${n}`)
     // Redis's own clock goes on between the two: the seconds to the next token may be one fewer.
-    const [before, after] = [told.fields.RateLimit!, answer.headers.get('ratelimit')!].map((field) => field.split(';t='))
+    const [before, after] = [told.fields.RateLimit!, answer.headers.get('ratelimit')!].map((field) =>
+      field.split(';t='),
+    )
     t.equal(before![0], after![0])
     t.ok(Number(before![1]) - Number(after![1]) <= 1 && before![1]! >= after![1]!, `t=${before![1]}, then ${after![1]}`)
   }
