@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { IdentityPolicy, KnownNetwork, NetworkParent } from '../policy/types.ts'
 import { type Address, networkOf } from './address.ts'
 import type { Network } from './identity.ts'
@@ -9,8 +10,9 @@ import { tagOf } from './pseudonym.ts'
  * that what they are charged together can lie together.
  */
 export function compileNetwork(policy: IdentityPolicy, keyring: Keyring): (address: Address) => Network {
-  // Who reads addresses remembers the object for each spelling: what is known of it is forgotten with that.
+  // The proxy's reading of addresses gives the same object for each spelling; others, such as replay, know only the text.
   const known = new WeakMap<Address, Network>()
+  const byText = new LRUCache<string, Network>({ max: 20_000 })
   const settingsOf = compileKnown(policy.networks)
 
   function make(address: Address): Network {
@@ -32,7 +34,8 @@ export function compileNetwork(policy: IdentityPolicy, keyring: Keyring): (addre
   return (address) => {
     let network = known.get(address)
     if (network === undefined) {
-      network = make(address)
+      network = byText.get(address.text) ?? make(address)
+      byText.set(address.text, network)
       known.set(address, network)
     }
     return network
