@@ -120,6 +120,34 @@ t.test('a reason that is markup is shown as what it is', async (t) => {
   t.same(problems, [])
 })
 
+t.test(
+  'the bucket that all share is shown with a key, and which limits cannot be; a reset leaves that bucket as it is',
+  async (t) => {
+    const limits = [
+      limitOf({ rate: { tokens: 1, seconds: 3600 }, burst: 3 }),
+      limitOf({ name: 'all', per: 'global', rate: { tokens: 1, seconds: 3600 }, burst: 50 }),
+      limitOf({
+        ...{ name: 'by-search', rate: { tokens: 1, seconds: 3600 }, burst: 40 },
+        ...{ per: [{ kind: 'network' }, { kind: 'query', name: 'q' }], onMissing: 'share' },
+      }),
+    ]
+    const { page, ask } = await open(t, { limits }, { viewport: { width: 360, height: 800 }, colorScheme: 'dark' })
+    await ask(4)
+    await page.locator('#top button').click()
+    const card = page.locator('article').first()
+    await card.getByText('47 of 50').waitFor()
+    await card.getByText('Not shown: by-search.').waitFor()
+    t.equal(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), true)
+    t.same(await page.evaluate(LOW_CONTRAST), [])
+    await shoot(page, 'shared-buckets')
+    await giveToken(page, TOKEN)
+    await card.getByLabel('Reason').fill('again')
+    await card.getByRole('button', { name: 'Reset buckets' }).click()
+    await card.getByText('3 of 3').waitFor()
+    await card.getByText('47 of 50').waitFor()
+  },
+)
+
 t.test('it is worked by keyboard, fits a phone, asks nobody else and breaks no rule of its own', async (t) => {
   for (const [width, height] of [
     [1280, 900],
