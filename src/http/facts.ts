@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { lowerCaseName } from './fields.ts'
+import { namesOf } from './fields.ts'
+import { rememberFew } from './remember-few.ts'
 import { parseTarget, type Target } from './target.ts'
 
 /** What the steps of the proxy need to know of a request, read once. */
@@ -64,8 +65,7 @@ export function readFacts(request: RequestHead, options: FactsOptions): Facts | 
     const refusal = judgeCoding(coding, request.httpVersionMinor)
     if (refusal !== null) return refusal
   }
-  const names: string[] = []
-  for (let i = 0; i < rawHeaders.length; i += 2) names.push(lowerCaseName(rawHeaders[i]!))
+  const names = namesOf(rawHeaders)
   const singleFields = options.singleFields.length === 0 ? SINGLE_FIELDS : [...SINGLE_FIELDS, ...options.singleFields]
   for (const field of singleFields) {
     const first = names.indexOf(field)
@@ -124,23 +124,12 @@ function bad(detail: string): Refusal {
   return { status: 400, detail }
 }
 
-/** Those that requests name again and again; no more, and no longer ones, than a client may make a proxy keep. */
-const knownHosts = new Map<string, string>()
-const MAX_KNOWN_HOSTS = 1000
-const MAX_KNOWN_LENGTH = 64
-
 /** The lower-case name of an authority without its port; null where it is malformed, empty where it is. */
-function hostOf(authority: string): string | null {
-  const known = knownHosts.get(authority)
-  if (known !== undefined) return known
-  if (authority !== '' && !AUTHORITY.test(authority)) return null
-  const host = authority.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
-  if (knownHosts.size < MAX_KNOWN_HOSTS && authority.length <= MAX_KNOWN_LENGTH) {
-    // Copies: parts of a request target, remembered, would keep all of it in memory.
-    knownHosts.set(Buffer.from(authority).toString(), Buffer.from(host).toString())
-  }
-  return host
-}
+const hostOf = rememberFew((authority) =>
+  authority === '' || AUTHORITY.test(authority)
+    ? authority.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+    : null,
+)
 
 /** Whether the framing promises a body (RFC 9112 section 6.3). */
 export function hasBody(headers: IncomingHttpHeaders): boolean {

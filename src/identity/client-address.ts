@@ -44,7 +44,7 @@ export function compileClientAddress(
 ): (peer: string | undefined, headers: IncomingHttpHeaders) => ClientAddress {
   const isTrusted = compileCidrs(trustedProxies)
   // Parsing and matching an address crosses into C++; clients come back, so both are remembered by spelling.
-  const hops = new LRUCache<string, ReturnType<ReadHop>>({ max: 20_000 })
+  const hops = new LRUCache<string, ReturnType<ReadHop>>({ max: 10_000 })
 
   function readHop(written: string): ReturnType<ReadHop> {
     if (written.length > MAX_HOP_LENGTH) return UNREADABLE

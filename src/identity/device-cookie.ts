@@ -5,7 +5,7 @@ import { createDeviceMarks, type DeviceMark, type DeviceMarks, type MarkProblem 
 import type { SignedDevice } from './evidence.ts'
 import type { Network } from './identity.ts'
 import { deriveKey, type Keyring } from './keyring.ts'
-import { tagOf } from './pseudonym.ts'
+import { sextetAt, tagOf } from './pseudonym.ts'
 
 /** What a request bears of us. */
 export type BorneMark = { readonly mark: DeviceMark; readonly via: 'cookie' | 'header' }
@@ -88,11 +88,8 @@ export function compileDeviceCookie(
 /** The first 16 bits of a network's pseudonym: too few to tell anybody where a device has been, enough to know it again. */
 export function homeOf(network: Network): number {
   const { id } = network
-  return (SEXTETS[id.charCodeAt(0)]! << 10) | (SEXTETS[id.charCodeAt(1)]! << 4) | (SEXTETS[id.charCodeAt(2)]! >> 2)
+  return (sextetAt(id, 0) << 10) | (sextetAt(id, 1) << 4) | (sextetAt(id, 2) >> 2)
 }
-
-const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-const SEXTETS = Int8Array.from({ length: 128 }, (_, code) => BASE64URL.indexOf(String.fromCharCode(code)))
 
 /** Whether the client itself came over https; only a trusted peer can say so, and the nearest has the last word. */
 export function isOverHttps(headers: IncomingHttpHeaders, isPeerTrusted: boolean): boolean {

@@ -10,9 +10,7 @@ import { tagOf } from './pseudonym.ts'
  * that what they are charged together can lie together.
  */
 export function compileNetwork(policy: IdentityPolicy, keyring: Keyring): (address: Address) => Network {
-  // The proxy's reading of addresses gives the same object for each spelling; others, such as replay, know only the text.
-  const known = new WeakMap<Address, Network>()
-  const byText = new LRUCache<string, Network>({ max: 20_000 })
+  const known = new LRUCache<string, Network>({ max: 20_000 })
   const settingsOf = compileKnown(policy.networks)
 
   function make(address: Address): Network {
@@ -32,11 +30,10 @@ export function compileNetwork(policy: IdentityPolicy, keyring: Keyring): (addre
   }
 
   return (address) => {
-    let network = known.get(address)
+    let network = known.get(address.text)
     if (network === undefined) {
-      network = byText.get(address.text) ?? make(address)
-      byText.set(address.text, network)
-      known.set(address, network)
+      network = make(address)
+      known.set(address.text, network)
     }
     return network
   }

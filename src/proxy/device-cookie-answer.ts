@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import { type Fields, lowerCaseName } from '../http/fields.ts'
+import { type Fields, namesOf } from '../http/fields.ts'
 import { type DeviceCookie, homeOf, isOverHttps } from '../identity/device-cookie.ts'
 import type { DeviceMark } from '../identity/device-mark.ts'
 import type { RequestEvidence } from '../identity/identify.ts'
@@ -96,8 +96,7 @@ export function addMark(
 }
 
 function adding({ fields, names }: Fields, ...more: readonly string[]): Fields {
-  const moreNames = more.filter((_, i) => i % 2 === 0).map(lowerCaseName)
-  return { fields: [...fields, ...more], names: [...names, ...moreNames] }
+  return { fields: [...fields, ...more], names: [...names, ...namesOf(more)] }
 }
 
 const CDN_CONTROL = /(?:^|-)(?:cdn-cache-control|surrogate-control|edge-control|x-accel-expires)$/

@@ -2,7 +2,7 @@ import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse } 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import httpProxy from 'http-proxy'
-import { type Fields, fieldsOf } from '../http/fields.ts'
+import { type Fields, fieldsOf, namesOf } from '../http/fields.ts'
 import { isHopByHop, nominatedFields } from '../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../policy/types.ts'
 import { closeGently } from './close-gently.ts'
@@ -19,7 +19,7 @@ export type UpgradeOptions = {
   readonly path: string
   /** End-to-end fields, names and values in turn. */
   readonly fields: readonly string[]
-  /** Given the upstream's status and end-to-end fields (names and values in turn), gives the fields to answer with. */
+  /** Given the upstream's status and end-to-end fields, gives the fields to answer with, names and values in turn. */
   readonly onAnswer: (status: number, answer: Fields) => string[]
   readonly onFailure: (failure: ForwardFailure) => void
   /** The tunnel is open, or has ended. */
@@ -190,10 +190,10 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy, onTunnel: (far
   return { begin, answerRefusals, fail }
 }
 
-/** An answer's end-to-end fields, names and values in turn. */
+/** An answer's end-to-end fields. */
 function endToEnd({ rawHeaders, headers }: IncomingMessage): Fields {
   const nominated = nominatedFields(headers.connection)
-  const { names } = fieldsOf(rawHeaders)
+  const names = namesOf(rawHeaders)
   return fieldsOf(
     rawHeaders.filter((_, i) => {
       const name = names[i >> 1]!

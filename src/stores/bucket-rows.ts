@@ -1,3 +1,5 @@
+import { sextetAt } from '../identity/pseudonym.ts'
+
 /** Where a bucket is not. */
 export const NO_ROW = -1
 
@@ -170,8 +172,8 @@ function readKey(key: Key, id: string): void {
   const w1 = wordAt(id, 5)
   const w2 = wordAt(id, 10)
   const w3 = wordAt(id, 15)
-  const rest = valueAt(id, 20)
-  const last = valueAt(id, 21)
+  const rest = sextetAt(id, 20)
+  const last = sextetAt(id, 21)
   if ((w0 | w1 | w2 | w3 | rest | last) < 0 || (last & 15) !== 0) return
   key.isPseudonym = true
   key.k0 = w0 | (rest << 30)
@@ -180,22 +182,13 @@ function readKey(key: Key, id: string): void {
   key.k3 = w3 | ((last >> 4) << 30)
 }
 
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-const VALUES = Int8Array.from({ length: 128 }, (_, code) => ALPHABET.indexOf(String.fromCharCode(code)))
-
-/** The value of a character of base64url; below 0 where it is none. */
-function valueAt(id: string, at: number): number {
-  const code = id.charCodeAt(at)
-  return code < 128 ? VALUES[code]! : -1
-}
-
 /** 30 bits of five characters; below 0 where one is none of base64url. */
 function wordAt(id: string, at: number): number {
   return (
-    (valueAt(id, at) << 24) |
-    (valueAt(id, at + 1) << 18) |
-    (valueAt(id, at + 2) << 12) |
-    (valueAt(id, at + 3) << 6) |
-    valueAt(id, at + 4)
+    (sextetAt(id, at) << 24) |
+    (sextetAt(id, at + 1) << 18) |
+    (sextetAt(id, at + 2) << 12) |
+    (sextetAt(id, at + 3) << 6) |
+    sextetAt(id, at + 4)
   )
 }

@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import t from 'tap'
-import { type Address, parseAddress } from '../../src/identity/address.ts'
+import { parseAddress } from '../../src/identity/address.ts'
 import { compileIdentify, type Identify } from '../../src/identity/identify.ts'
 import { createKeyring, type Keyring } from '../../src/identity/keyring.ts'
 import { createMembership } from '../../src/identity/membership.ts'
@@ -56,16 +56,8 @@ function identify(policy: Partial<IdentityPolicy> = {}, keyring?: Keyring): Iden
   return compileIdentify(whole, keyring ?? createKeyring(whole.secrets))
 }
 
-/** One object for each spelling, as the proxy's reading of addresses gives it. */
-const addresses = new Map<string, Address>()
-function addressOf(text: string): Address {
-  const address = addresses.get(text) ?? parseAddress(text)!
-  addresses.set(text, address)
-  return address
-}
-
 function identityOf(headers: IncomingHttpHeaders, address = '198.51.100.7', by = identify()) {
-  const evidence = by.evidence(by.network(addressOf(address)), headers, false, NOW)
+  const evidence = by.evidence(by.network(parseAddress(address)!), headers, false, NOW)
   const identity = createMembership({ policy: POLICY.admission }).stand(evidence, 0, NOW)
   // A token has a bucket of its own besides: here it is the class that matters.
   return identity.pool === 'none' ? identity : { ...identity, id: identity.classId, tag: identity.network.tag }
@@ -273,7 +265,7 @@ t.test('100,000 large values and 100,000 addresses leave memory bounded', async 
   const before = process.memoryUsage().heapUsed
   for (let n = 0; n < 100_000; n++) {
     const headers = { 'user-agent': flat(padding + n), 'x-api-key': flat(`${n}${padding}`) }
-    const { classId, token } = by.evidence(by.network(addressOf('198.51.100.7')), headers, false, NOW)
+    const { classId, token } = by.evidence(by.network(parseAddress('198.51.100.7')!), headers, false, NOW)
     if (classId === '' || token === null) t.fail('no pseudonyms are made')
     by.network({ text: `198.${n >> 16}.${(n >> 8) & 255}.${n & 255}`, family: 'ipv4' })
     keyring.asked.length = 0
