@@ -33,7 +33,7 @@ export function statusOfParseError({ code = '', rawPacket }: ParseError, maxHead
 
 /** Answers what could not be parsed into a request, and closes: where the next one would begin nobody knows. */
 export function refuseRaw(socket: Duplex, status: number, requestId: string): void {
-  const body = problemBody({ status, detail: MALFORMED, request_id: requestId })
+  const body = problemBody({ status, detail: MALFORMED }, requestId)
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     `Content-Type: ${PROBLEM_TYPE}`,

@@ -42,6 +42,7 @@ export function countRequest(metrics: Metrics, finished: Finished): void {
 
 /** Writes a finished request's access line, and a record of the decision where a limit refused or would have. */
 export function logRequest(log: Logger, policy: Policy, finished: Finished, random: () => number): void {
+  if (!log.isLevelEnabled('info')) return
   const { requestId, traceId, route, identity, decision, outcome, facts, judged } = finished
   const { clientAddress, path } = policy.log
   const isTold = isAccessTold(policy.log, outcome, random)

@@ -1,6 +1,6 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { PROBLEM_TYPE, type Problem, problemBody } from '../http/problem.ts'
-import { writeThisTurn } from './write-turn.ts'
+import { endWith, writeThisTurn } from './write-turn.ts'
 
 export type OwnAnswer = {
   readonly problem: Problem
@@ -25,13 +25,14 @@ export type OwnAnswerContext = {
 export function sendOwnAnswer(response: ServerResponse, answer: OwnAnswer, context: OwnAnswerContext): void {
   if (response.headersSent || response.destroyed) return
   const { problem, fields = [], body } = answer
-  const text = body?.text ?? problemBody({ ...problem, request_id: context.requestId })
+  const text = body?.text ?? problemBody(problem, context.requestId)
+  const length = Buffer.byteLength(text)
   // The phrase is given so that none is left of an upstream's answer that could not be sent.
   response.writeHead(problem.status, STATUS_CODES[problem.status] ?? '', [
     'Content-Type',
     body?.type ?? PROBLEM_TYPE,
     'Content-Length',
-    String(Buffer.byteLength(text)),
+    String(length),
     'Cache-Control',
     'no-store',
     'X-Request-Id',
@@ -40,7 +41,11 @@ export function sendOwnAnswer(response: ServerResponse, answer: OwnAnswer, conte
     ...context.cors,
     ...(context.close ? ['Connection', 'close'] : []),
   ])
-  const end = () => void response.end(context.method === 'HEAD' ? undefined : text)
+  function end(): void {
+    if (context.method === 'HEAD') response.end()
+    else if (length === text.length) endWith(response, text)
+    else response.end(text)
+  }
   if (context.isReadWhole) writeThisTurn({ write: end })
   else end()
 }

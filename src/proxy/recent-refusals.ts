@@ -40,35 +40,44 @@ export type RecentRefusals = {
 /** How many are kept: a flood pushes the older ones out. */
 const KEPT = 1000
 
+/** What is noted with each refusal, for a flood of them must stay cheap; what it comes to is worked out for who asks. */
+type Noted = Omit<Refusal, 'verdict' | 'binding' | 'wait_ms' | 'limits' | 'path'> & { readonly decision: Refused }
+
 /** Keeps the last refusals of the limits, so that a person can ask why. */
 export function createRecentRefusals(wallMs: () => number): RecentRefusals {
-  const ring: Refusal[] = []
+  const ring: Noted[] = []
   let next = 0
   const newestFirst = () => [...ring.slice(next), ...ring.slice(0, next)].reverse()
   return {
-    note(request, identity, decision) {
-      ring[next] = { ...request, at_ms: wallMs(), ...seen(identity), ...said(decision) }
+    note({ request_id, route, status, policy }, { tier, id, tag, network, crowds }, decision) {
+      ring[next] = {
+        request_id,
+        at_ms: wallMs(),
+        route,
+        status,
+        tier,
+        key: id,
+        network: network.id,
+        tag,
+        members: crowds[0]?.members ?? 0,
+        policy,
+        decision,
+      }
       next = (next + 1) % KEPT
     },
-    // A trusted peer may send one id twice: the newest is meant.
-    find: (requestId) => newestFirst().find((refusal) => refusal.request_id === requestId) ?? null,
-    latest: (count) => newestFirst().slice(0, count),
+    find(requestId) {
+      // A trusted peer may send one id twice: the newest is meant.
+      const noted = newestFirst().find(({ request_id }) => request_id === requestId)
+      return noted === undefined ? null : refusalOf(noted)
+    },
+    latest: (count) => newestFirst().slice(0, count).map(refusalOf),
   }
 }
 
-function seen({
-  tier,
-  id,
-  tag,
-  network,
-  crowds,
-}: Identity): Pick<Refusal, 'tier' | 'key' | 'tag' | 'network' | 'members'> {
-  return { tier, key: id, tag, network: network.id, members: crowds[0]?.members ?? 0 }
-}
-
-function said(decision: Refused): Pick<Refusal, 'verdict' | 'binding' | 'wait_ms' | 'limits' | 'path'> {
+function refusalOf({ decision, ...noted }: Noted): Refusal {
   const { verdict, binding, outcomes, path } = decision
   return {
+    ...noted,
     verdict,
     path,
     binding: 'limit' in decision ? decision.limit.limit.name : (binding?.plan.limit.name ?? null),

@@ -18,9 +18,9 @@ t.test('a type, a title and further members stand as given', async (t) => {
     status: 429,
     detail: 'x',
     'violated-policies': ['a'],
-    request_id: '1',
   }
   t.same(JSON.parse(problemBody(problem)), problem)
+  t.same(JSON.parse(problemBody(problem, '1')), { ...problem, request_id: '1' })
   t.equal(QUOTA_EXCEEDED, 'https://iana.org/assignments/http-problem-types#quota-exceeded')
   t.equal(PROBLEM_TYPE, 'application/problem+json')
 })
