@@ -35,14 +35,29 @@ export type LimiterOptions = {
   readonly onFallback?: (action: OnError) => void
 }
 
-/** One limit as it applies to one request: its debits stand at `first`.. in the list that is charged. */
-type Claim = {
+/**
+ * One limit as it applies to one request, and when that is judged, what the limit said: one object, for each request makes some.
+ * Its debits stand at `first`.. in the list that is charged.
+ */
+class Claim implements LimitOutcome {
+  outcome: LimitOutcome['outcome'] = 'allowed'
+  remaining = 0
+  waitUs = 0
+  nextUs = 0
   readonly plan: LimitPlan
   readonly group: number
   readonly first: number
   readonly count: number
   /** The client left out what the limit is keyed by, and the limit denies that. */
   readonly missing: boolean
+
+  constructor(plan: LimitPlan, group: number, first: number, count: number, missing: boolean) {
+    this.plan = plan
+    this.group = group
+    this.first = first
+    this.count = count
+    this.missing = missing
+  }
 }
 
 /** Creates the limiter: the one place where limits, identities and buckets meet. */
@@ -187,7 +202,7 @@ function claimAll(
       typeof per === 'string'
         ? claim(identity, plan, per, group, debits, isLocalShare)
         : claimSources(identity, plan, per, keys?.get(plan.limit.name), group, debits, isLocalShare)
-    if (missing || debits.length > first) claims.push({ plan, group, first, count: debits.length - first, missing })
+    if (missing || debits.length > first) claims.push(new Claim(plan, group, first, debits.length - first, missing))
   }
   return claims
 }
@@ -301,25 +316,22 @@ function conclude(
 ): Decision {
   let isRefused = false
   for (const claim of claims) {
-    if (claim.group === 0 && (claim.missing || refuses(claim, debits, debts))) isRefused = true
+    if (!claim.missing && admitsAll(claim, debits, debts)) continue
+    claim.outcome = claim.group === 0 && mode === 'enforce' ? 'limited' : 'would_limit'
+    if (claim.group === 0) isRefused = true
   }
-  const outcomes: LimitOutcome[] = []
-  for (const claim of claims) outcomes.push(judge(claim, debits, debts, isRefused, mode))
-  if (mode === 'shadow') return { verdict: 'allowed', path, outcomes, binding: null }
-  const binding = bindingOf(outcomes)
-  if (binding?.outcome === 'limited') return { verdict: 'limited', path, outcomes, binding }
-  return { verdict: 'allowed', path, outcomes, binding }
+  for (const claim of claims) settle(claim, debits, debts, isRefused)
+  if (mode === 'shadow') return { verdict: 'allowed', path, outcomes: claims, binding: null }
+  const binding = bindingOf(claims)
+  if (binding?.outcome === 'limited') return { verdict: 'limited', path, outcomes: claims, binding }
+  return { verdict: 'allowed', path, outcomes: claims, binding }
 }
 
-function judge(
-  claim: Claim,
-  debits: readonly Debit[],
-  debts: readonly number[],
-  isRefused: boolean,
-  mode: Mode,
-): LimitOutcome {
-  const { plan, group, first, count } = claim
-  const isAdmitted = !claim.missing && !refuses(claim, debits, debts)
+/** Works out what a limit has left, and when it has more, from the debts before the charge. */
+function settle(claim: Claim, debits: readonly Debit[], debts: readonly number[], isRefused: boolean): void {
+  const { first, count } = claim
+  if (count === 0) return
+  const isAdmitted = claim.outcome === 'allowed'
   const isCharged = isAdmitted && !isRefused
   let remaining = Number.POSITIVE_INFINITY
   let wait = 0
@@ -336,8 +348,9 @@ function judge(
     }
     if (!isAdmitted) wait = Math.max(wait, waitUs(bucket, taken, cost))
   }
-  const outcome = isAdmitted ? 'allowed' : group === 0 && mode === 'enforce' ? 'limited' : 'would_limit'
-  return { plan, outcome, remaining: count === 0 ? 0 : remaining, waitUs: wait, nextUs: next }
+  claim.remaining = remaining
+  claim.waitUs = wait
+  claim.nextUs = next
 }
 
 /** The limit to tell a client about: when refused the longest wait, else the smallest share left; null where none is enforced. */
@@ -356,11 +369,9 @@ function bindsMore(a: LimitOutcome, b: LimitOutcome): boolean {
   return a.remaining / a.plan.limit.burst < b.remaining / b.plan.limit.burst
 }
 
-function refuses(claim: Claim, debits: readonly Debit[], debts: readonly number[]): boolean {
-  for (let i = claim.first; i < claim.first + claim.count; i++) {
-    if (!isAdmitted(debits[i]!, debts[i]!)) return true
-  }
-  return false
+function admitsAll({ first, count }: Claim, debits: readonly Debit[], debts: readonly number[]): boolean {
+  for (let i = first; i < first + count; i++) if (!isAdmitted(debits[i]!, debts[i]!)) return false
+  return true
 }
 
 function isEnforced(plan: LimitPlan): boolean {

@@ -15,6 +15,8 @@ const FREE = -1
 /** Marks the table of a row that is found by its id's text. */
 const BY_TEXT = 1 << 30
 const FIRST_CAPACITY = 256
+/** Ids that are remembered as they were read, at most. */
+const KEYS = 4096
 /** 2^32 by the golden ratio: spreads what one id has under several limits. */
 const SPREAD = 0x9e3779b1
 
@@ -37,9 +39,11 @@ export class BucketRows {
   private free = NO_ROW
   private readonly byText: Map<string, number>[] = []
   private readonly texts = new Map<number, string>()
-  // A request looks up a client and its network under one limit after another.
-  private last: Key = { id: '', isPseudonym: false, k0: 0, k1: 0, k2: 0, k3: 0 }
-  private before: Key = { id: '', isPseudonym: false, k0: 0, k1: 0, k2: 0, k3: 0 }
+  // A request looks up a client and its network under one limit after another, and clients come back.
+  private readonly keys = Array.from(
+    { length: KEYS },
+    (): Key => ({ id: '', isPseudonym: false, k0: 0, k1: 0, k2: 0, k3: 0 }),
+  )
 
   find(table: number, id: string): number {
     const { isPseudonym, k0, k1, k2, k3 } = this.keyOf(id)
@@ -153,11 +157,10 @@ export class BucketRows {
     return (this.words[at]! + Math.imul(this.words[at + TABLE]!, SPREAD)) & (this.heads.length - 1)
   }
 
+  /** The id, read; from a place by its first two characters, if it was the last one there. */
   private keyOf(id: string): Key {
-    if (id === this.last.id) return this.last
-    const key = this.before
-    this.before = this.last
-    this.last = key
+    const place = (id.charCodeAt(0) * 64 + id.charCodeAt(1)) & (KEYS - 1)
+    const key = this.keys[place]!
     if (id !== key.id) readKey(key, id)
     return key
   }
