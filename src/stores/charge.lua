@@ -3,10 +3,10 @@
 --
 -- KEYS      each bucket once; its value is the time of the last write (microseconds, 7 bytes, the highest first), then the
 --           debt (micro-tokens, as few bytes as hold it, 1 to 8)
--- ARGV[1]   whole numbers, each as a double of 8 bytes, the lowest first: one string is read by one call where many would
---           each be made into a number. They are
---           the time in microseconds, or 0 for Redis's own clock (tests of the twins give a time)
---           the time after which the senders no longer wait, and nothing is charged; or 0
+-- ARGV[1]   numbers, each a double of eight bytes, the lowest first: one text for each would be an argument to parse and to
+--           turn into a number, which is a third of a charge's work. They are
+--           the time in microseconds, or 0 for Redis's own clock (tests of the twins give a time);
+--           the time after which the senders no longer wait, and nothing is charged, or 0;
 --           then for each request the number of its debits, and for each of those nine: the number of its key (from 1), capacity
 --           (micro-tokens), tokens, seconds (tokens every seconds), cost (micro-tokens), group, reserve (micro-tokens that
 --           must stay in the bucket), floor (micro-tokens that it owes at least), lease (micro-tokens to take beside the cost)
@@ -65,6 +65,7 @@ while at <= #numbers do
       local rest = math.floor((now - time - periods * seconds) * tokens / seconds)
       debt = debt - periods * tokens - rest
     end
+    -- Whole already, but Lua 5.4 replies with whole numbers only where they were made so.
     debt = math.floor(math.max(0, debt, least))
     reply[size + 1 + i] = debt
     if debt + cost + reserve > capacity then
