@@ -52,6 +52,8 @@ const KNOWN_US = 1_000_000
 
 /** What is known here of one bucket in the store. */
 type Known = {
+  /** Whether every request under the bucket's name asks the store. */
+  readonly isExact: boolean
   debit: Debit
   /** The debt that the store told of, at `debtUs`, this instance's lease included; none known below 0. */
   debt: number
@@ -66,9 +68,12 @@ type Known = {
   /** Refused by the store until then: asked seldom. */
   saturatedUs: number
   notBeforeUs: number
-  /** Settles when the call that may bring a lease has ended: whether the store answered. */
-  pending: Promise<boolean> | null
+  /** What the call that may bring a lease will be answered with. */
+  pending: Promise<readonly number[] | null> | null
 }
+
+/** What was spent here, of the lease sent for at `sentUs`, by a request that must ask the store about other buckets. */
+type Spent = { readonly known: Known; readonly cost: number; readonly sentUs: number }
 
 type Verdict = 'spend' | 'refuse' | 'ask'
 
@@ -78,7 +83,6 @@ type Verdict = 'spend' | 'refuse' | 'ask'
  * number of instances. A bucket asked for seldom is charged in the store, one token a call.
  */
 export function createLeases({ guard, giveBack, clock, timeout, isExact, onTokens, onSpent }: LeasesOptions): Leases {
-  const exact = new Map<string, boolean>()
   // Two generations: what nobody asks for during one is forgotten with the next.
   let young = new Map<string, Map<string, Known>>()
   let old = new Map<string, Map<string, Known>>()
@@ -98,6 +102,7 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
     let known = ids.get(id)
     if (known !== undefined) return known
     known = old.get(bucket.name)?.get(id) ?? {
+      isExact: isExact(bucket.name),
       debit,
       debt: -1,
       debtUs: 0,
@@ -123,15 +128,6 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
     bornUs = nowUs
   }
 
-  function isExactDebit({ bucket }: Debit): boolean {
-    let answer = exact.get(bucket.name)
-    if (answer === undefined) {
-      answer = isExact(bucket.name)
-      exact.set(bucket.name, answer)
-    }
-    return answer
-  }
-
   /** The least debt that the bucket can have now, as far as the store told, without what is leased here; below 0: unknown. */
   function debtOf(known: Known, { bucket }: Debit, nowUs: number): number {
     if (known.debt < 0) return -1
@@ -139,6 +135,7 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
   }
 
   function judge(known: Known, debit: Debit, nowUs: number): Verdict {
+    if (known.isExact) return 'ask'
     if (known.tokens > 0 && nowUs >= known.sentUs + LEASE_LIFE_US) drop(known, nowUs)
     const debt = debtOf(known, debit, nowUs)
     if (debt < 0) return 'ask'
@@ -154,10 +151,14 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
     onSpent?.(known.debit, cost)
   }
 
-  /** Decides all of it here; undefined where the store must be asked. */
-  function decide(debits: readonly Debit[], knowns: readonly Known[], verdicts: readonly Verdict[], nowUs: number) {
-    const isRefused = debits.some(({ group }, i) => group === 0 && verdicts[i] === 'refuse')
-    if (!isRefused && verdicts.includes('ask')) return undefined
+  /** Decides all of it here. */
+  function decide(
+    debits: readonly Debit[],
+    knowns: readonly Known[],
+    verdicts: readonly Verdict[],
+    isRefused: boolean,
+    nowUs: number,
+  ): readonly number[] {
     const debts: number[] = []
     for (let i = 0; i < debits.length; i++) {
       const debit = debits[i]!
@@ -193,19 +194,24 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
     age(nowUs)
     const knowns: Known[] = []
     const verdicts: Verdict[] = []
-    let pending: Promise<boolean> | null = null
+    let isRefused = false
+    let isAsked = false
+    let pending: Known['pending'] = null
     for (const debit of debits) {
       const known = knownOf(debit, nowUs)
-      const verdict = isExactDebit(debit) ? 'ask' : judge(known, debit, nowUs)
+      const verdict = judge(known, debit, nowUs)
       if (mayWait) known.wanted += debit.cost
-      if (verdict === 'ask' && !isExactDebit(debit)) pending ??= known.pending
+      if (verdict === 'refuse' && debit.group === 0) isRefused = true
+      if (verdict === 'ask') {
+        isAsked = true
+        pending ??= known.pending
+      }
       knowns.push(known)
       verdicts.push(verdict)
     }
-    const decided = decide(debits, knowns, verdicts, nowUs)
-    if (decided !== undefined) return decided
+    if (isRefused || !isAsked) return decide(debits, knowns, verdicts, isRefused, nowUs)
     if (pending === null || !mayWait) return ask(debits, knowns, verdicts, nowUs, deadlineUs)
-    return pending.then((isAnswered) => (isAnswered ? attempt(debits, clock.nowUs(), deadlineUs, false) : null))
+    return pending.then((debts) => (debts === null ? null : attempt(debits, clock.nowUs(), deadlineUs, false)))
   }
 
   /**
@@ -219,71 +225,61 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
     nowUs: number,
     deadlineUs: number,
   ): Promise<readonly number[] | null> | null {
-    const isLocal = debits.map(({ group }, i) => {
-      if (group === 0) return verdicts[i] === 'spend'
-      return debits.every((other, j) => other.group !== group || verdicts[j] === 'spend')
-    })
     const sent: Debit[] = []
     const places: number[] = []
+    const spent: Spent[] = []
     const debts: number[] = []
     for (let i = 0; i < debits.length; i++) {
       const debit = debits[i]!
       const known = knowns[i]!
-      debts.push(Math.max(debit.floor, debtOf(known, debit, nowUs), 0))
-      if (isLocal[i]) {
+      if (isSpentHere(debits, verdicts, i)) {
+        debts.push(Math.max(debit.floor, debtOf(known, debit, nowUs)))
         spend(known, debit.cost, nowUs)
+        spent.push({ known, cost: debit.cost, sentUs: known.sentUs })
         continue
       }
       // What is left of a lease is too little for this one; it must not live on with the next.
       drop(known, nowUs)
-      const lease = isExactDebit(debit) || known.pending !== null ? 0 : leaseFor(known, debit, nowUs)
+      const lease = known.isExact || known.pending !== null ? 0 : leaseFor(known, debit, nowUs)
       sent.push(lease > 0 ? { ...debit, lease } : debit)
       places.push(i)
+      // What the store answers comes here.
+      debts.push(0)
     }
     const charging = guard.charge(sent, deadlineUs)
-    const lives = knowns.map(({ sentUs }) => sentUs)
-    function restore(): void {
-      for (const [i, known] of knowns.entries()) {
-        if (!isLocal[i]) continue
-        const { cost } = debits[i]!
-        // Unless the lease has ended meanwhile: then these are lost.
-        if (held.has(known) && known.sentUs === lives[i]) {
-          known.tokens += cost
-          onSpent?.(known.debit, -cost)
-        } else onTokens('expired', cost / TOKEN)
-      }
-    }
     if (charging === null) {
-      restore()
+      restore(spent)
       return null
     }
     const answered = charging.then((answers) => {
-      const heardUs = clock.nowUs()
+      for (const i of places) if (knowns[i]!.pending === answered) knowns[i]!.pending = null
       if (answers === null) {
-        restore()
+        restore(spent)
         return null
       }
-      const refused = new Set<number>()
-      for (const [j, debit] of sent.entries()) if (!isAdmitted(debit, answers[j]!)) refused.add(debit.group)
-      for (const [j, debit] of sent.entries()) {
-        const isCharged = !refused.has(0) && !refused.has(debit.group)
-        learn(knowns[places[j]!]!, debit, answers[j]!, isCharged, nowUs, heardUs)
-        debts[places[j]!] = answers[j]!
+      const heardUs = clock.nowUs()
+      for (let j = 0; j < sent.length; j++) {
+        const debt = answers[j]!
+        const isCharged = isTaken(sent, answers, 0) && isTaken(sent, answers, sent[j]!.group)
+        learn(knowns[places[j]!]!, sent[j]!, debt, isCharged, nowUs, heardUs)
+        debts[places[j]!] = debt
       }
-      if (refused.has(0)) restore()
-      else for (const [i, { cost }] of debits.entries()) if (isLocal[i]) onTokens('spent', cost / TOKEN)
+      if (!isTaken(sent, answers, 0)) restore(spent)
+      else for (const { cost } of spent) onTokens('spent', cost / TOKEN)
       return debts
     })
-    const settled = answered.then((result) => result !== null)
-    for (const i of places) {
-      const known = knowns[i]!
-      if (known.pending !== null || isExactDebit(debits[i]!)) continue
-      known.pending = settled
-      settled.then(() => {
-        known.pending = null
-      })
-    }
+    for (const i of places) if (!knowns[i]!.isExact) knowns[i]!.pending ??= answered
     return answered
+  }
+
+  function restore(spent: readonly Spent[]): void {
+    for (const { known, cost, sentUs } of spent) {
+      // Unless the lease has ended meanwhile: then these are lost.
+      if (held.has(known) && known.sentUs === sentUs) {
+        known.tokens += cost
+        onSpent?.(known.debit, -cost)
+      } else onTokens('expired', cost / TOKEN)
+    }
   }
 
   /** Micro-tokens to lease: what is wanted here during a lease's life, by what was since the last call. */
@@ -367,7 +363,6 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
     young = new Map()
     old = new Map()
     youngSize = 0
-    exact.clear()
     clearTimeout(sweeper)
     sweeper = undefined
     return backs.length > 0 ? giveBack(backs) : Promise.resolve()
@@ -381,4 +376,19 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
       return forget()
     },
   }
+}
+
+/** Whether a debit of a request that asks the store is decided here all the same. */
+function isSpentHere(debits: readonly Debit[], verdicts: readonly Verdict[], place: number): boolean {
+  const { group } = debits[place]!
+  if (group === 0 || verdicts[place] !== 'spend') return verdicts[place] === 'spend'
+  return debits.every((other, i) => other.group !== group || verdicts[i] === 'spend')
+}
+
+/** Whether all debits of a group are admitted. */
+function isTaken(debits: readonly Debit[], debts: readonly number[], group: number): boolean {
+  for (let i = 0; i < debits.length; i++) {
+    if (debits[i]!.group === group && !isAdmitted(debits[i]!, debts[i]!)) return false
+  }
+  return true
 }

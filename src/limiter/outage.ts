@@ -34,7 +34,8 @@ const PROBE_INTERVAL = 500
 const STALL_US = 10_000
 const STALL_GRACE = 10
 
-type Waiting = { readonly deadlineUs: number; settle: ((answer: null) => void) | null }
+/** A call: `resolve` is null once it has been decided. */
+type Waiting = { readonly deadlineUs: number; readonly sentUs: number; resolve: ((answer: null) => void) | null }
 
 /** Guards a shared store with a deadline (`timeout`, milliseconds) for each call and a circuit breaker over all of them. */
 export function guardStore(
@@ -100,9 +101,8 @@ export function guardStore(
     const dueUs = nowUs + 1000
     let due = 0
     let late = 0
-    while (due < waiting.length && (waiting[due]!.settle === null || waiting[due]!.deadlineUs <= dueUs)) {
-      if (waiting[due]!.settle !== null) late++
-      waiting[due]!.settle?.(null)
+    while (due < waiting.length && (waiting[due]!.resolve === null || waiting[due]!.deadlineUs <= dueUs)) {
+      if (giveUp(waiting[due]!)) late++
       due++
     }
     waiting = waiting.slice(due)
@@ -111,6 +111,16 @@ export function guardStore(
       failed(new SluiceError('store_unavailable', `the store did not answer within ${timeout} ms`))
     }
     armTimer(nowUs)
+  }
+
+  /** Decides a call that is waiting still without its answer: whether it was. */
+  function giveUp(entry: Waiting): boolean {
+    const { resolve, sentUs } = entry
+    if (resolve === null) return false
+    entry.resolve = null
+    resolve(null)
+    if (!closed) events.called('timeout', clock.nowUs() - sentUs)
+    return true
   }
 
   function armTimer(nowUs: number): void {
@@ -129,7 +139,8 @@ export function guardStore(
   function queue(entry: Waiting): void {
     let at = waiting.length
     while (at > 0 && waiting[at - 1]!.deadlineUs > entry.deadlineUs) at--
-    waiting.splice(at, 0, entry)
+    if (at === waiting.length) waiting.push(entry)
+    else waiting.splice(at, 0, entry)
     if (at > 0) return
     clearTimeout(timer)
     timer = undefined
@@ -138,28 +149,20 @@ export function guardStore(
   function call<T>(start: () => Promise<T>, deadlineUs?: number): Promise<T | null> {
     return new Promise((resolve) => {
       const sentUs = clock.nowUs()
-      const entry: Waiting = {
-        deadlineUs: deadlineUs ?? sentUs + timeout * 1000,
-        settle: () => {
-          entry.settle = null
-          resolve(null)
-          if (closed) return
-          events.called('timeout', clock.nowUs() - sentUs)
-        },
-      }
+      const entry: Waiting = { deadlineUs: deadlineUs ?? sentUs + timeout * 1000, sentUs, resolve }
       queue(entry)
       armTimer(sentUs)
       start().then(
         (answer) => {
-          if (entry.settle === null) return
-          entry.settle = null
+          if (entry.resolve === null) return
+          entry.resolve = null
           failures = 0
           events.called('ok', clock.nowUs() - sentUs)
           resolve(answer)
         },
         (cause: unknown) => {
-          if (entry.settle === null) return
-          entry.settle = null
+          if (entry.resolve === null) return
+          entry.resolve = null
           events.called('error', clock.nowUs() - sentUs)
           failed(cause)
           resolve(null)
@@ -180,7 +183,7 @@ export function guardStore(
       closed = true
       clearTimeout(probe)
       clearTimeout(timer)
-      for (const entry of waiting) entry.settle?.(null)
+      for (const entry of waiting) giveUp(entry)
     },
   }
 }

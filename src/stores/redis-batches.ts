@@ -26,6 +26,8 @@ type Entry = {
 
 /** Debits in one script call: Redis serves nobody else while it runs, some microseconds for each. */
 const MAX_DEBITS = 500
+/** Numbers that charge.lua reads of each debit. */
+const FIELDS = 9
 
 /**
  * Gathers what is charged within one turn of the event loop into one script call, on a cluster one for each tag: the keys
@@ -68,9 +70,8 @@ export function createRedisBatches({
 
   function send(batch: readonly Entry[]): void {
     const sentUs = monotonicClock.nowUs()
-    const { keys, args } = writeCall(batch)
-    const deadlineUs = serverTime?.at(sentUs + timeout * 1000) ?? 0
-    client.charge(keys, [batchUs, deadlineUs, ...args]).then(
+    const { keys, numbers } = writeCall(batch, serverTime?.at(sentUs + timeout * 1000) ?? 0)
+    client.charge(keys, [numbers]).then(
       (reply) => {
         serverTime?.heard(reply[0]!, sentUs, monotonicClock.nowUs())
         if (reply.length === 1) return fail(batch, new Error(`the charge came later than its ${timeout} ms`))
@@ -84,24 +85,36 @@ export function createRedisBatches({
     )
   }
 
-  /** KEYS and ARGV of charge.lua, without the two times. */
-  function writeCall(batch: readonly Entry[]) {
-    const numbers = new Map<string, number>()
+  /** KEYS and the numbers of charge.lua. */
+  function writeCall(batch: readonly Entry[], deadlineUs: number) {
+    const places = new Map<string, number>()
     const keys: (string | Buffer)[] = []
-    const args: number[] = []
+    let size = 2
+    for (const { debits } of batch) size += 1 + FIELDS * debits.length
+    const numbers = Buffer.allocUnsafe(8 * size)
+    let at = numbers.writeDoubleLE(batchUs, 0)
+    at = numbers.writeDoubleLE(deadlineUs, at)
     for (const { debits } of batch) {
-      args.push(debits.length)
+      at = numbers.writeDoubleLE(debits.length, at)
       for (const { bucket, id, tag, cost, group, reserve, floor, lease = 0 } of debits) {
         const place = names.place(bucket.name, tag)
-        let number = numbers.get(place + id)
+        let number = places.get(place + id)
         if (number === undefined) {
           number = keys.push(names.key(place, id))
-          numbers.set(place + id, number)
+          places.set(place + id, number)
         }
-        args.push(number, bucket.capacity, bucket.tokens, bucket.seconds, cost, group, reserve, floor, lease)
+        at = numbers.writeDoubleLE(number, at)
+        at = numbers.writeDoubleLE(bucket.capacity, at)
+        at = numbers.writeDoubleLE(bucket.tokens, at)
+        at = numbers.writeDoubleLE(bucket.seconds, at)
+        at = numbers.writeDoubleLE(cost, at)
+        at = numbers.writeDoubleLE(group, at)
+        at = numbers.writeDoubleLE(reserve, at)
+        at = numbers.writeDoubleLE(floor, at)
+        at = numbers.writeDoubleLE(lease, at)
       }
     }
-    return { keys, args }
+    return { keys, numbers }
   }
 
   return (debits) =>

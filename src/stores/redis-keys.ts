@@ -10,7 +10,12 @@ const PSEUDONYM = /^[\w-]{22}$/
 export function createRedisKeys(keyPrefix: string, isCluster: boolean): RedisKeys {
   return {
     place: (name, tag) => (isCluster ? `${keyPrefix}{${tag}}${name}:` : `${keyPrefix}${name}:`),
-    key: (place, id) => (PSEUDONYM.test(id) ? Buffer.concat([Buffer.from(place), bytesOf(id)]) : place + id),
+    key(place, id) {
+      if (!PSEUDONYM.test(id)) return place + id
+      const key = Buffer.allocUnsafe(Buffer.byteLength(place) + 12)
+      key.write(id.slice(0, 16), key.write(place), 'base64url')
+      return key
+    },
   }
 }
 

@@ -46,8 +46,8 @@ export function createRedisStore(options: RedisStoreOptions): RedisStore {
   const keys = createRedisKeys(keyPrefix, isCluster)
   const chargeInBatch = createRedisBatches({ client, isCluster, keys, timeout, nowUs })
 
-  async function charge(debits: readonly Debit[]): Promise<readonly number[]> {
-    if (debits.length === 0) return []
+  function charge(debits: readonly Debit[]): Promise<readonly number[]> {
+    if (debits.length === 0) return Promise.resolve([])
     const { tag } = debits[0]!
     if (!isCluster || debits.every((debit) => debit.tag === tag)) return chargeInBatch(debits)
     return chargeSlots(debits, chargeInBatch)
