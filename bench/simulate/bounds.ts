@@ -44,14 +44,14 @@ export function boundOf(id: string, { attack }: Times, honest = 0): Bound | null
 /**
  * Both pools' bursts, and T (15r + m (0.25 w + 0.02) r), w being the weight of a member: 0.5 while its cookie is fresh. While
  * its cookies are `slowFor` seconds old or less m grows as admission lets it, then the farm may fill its network. The members'
- * burst is max(two seconds of their rate, 2B + 0.05 B m w).
+ * burst is max(two seconds of their rate, 3B + 0.05 B m w).
  */
 function farm(T: number, slowFor: number, weight: number): number {
   const perMember = (0.25 * weight + 0.02) * r
   const { maxDevices, burst, rate } = ADMISSION
   const membersAt = (t: number) => (t > slowFor ? maxDevices : Math.min(maxDevices, burst + rate * t))
   const m = membersAt(T)
-  const membersBurst = Math.max(2 * (10 + 0.25 * weight * m) * r, 2 * B + 0.05 * B * weight * m)
+  const membersBurst = Math.max(2 * (10 + 0.25 * weight * m) * r, 3 * B + 0.05 * B * weight * m)
   let requests = 2 * B + membersBurst + 15 * r * T
   for (let t = 0; t < T; t++) requests += membersAt(t + 1) * perMember
   return requests

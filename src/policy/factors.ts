@@ -9,10 +9,10 @@ export const FACTORS = {
   newcomersRate: 5,
   newcomersBurst: 2,
   newcomersPerMember: { num: 1, den: 50 },
-  /** Members: 10r by default, and this share of r for each unit of W; burst 2B and this share of B for each unit of W. */
+  /** Members: 10r by default, and this share of r for each unit of W; burst 3B and this share of B for each unit of W. */
   membersRate: 10,
   membersPerWeight: { num: 1, den: 4 },
-  membersBurst: 2,
+  membersBurst: 3,
   membersBurstPerWeight: { num: 1, den: 20 },
   /** Seconds of its rate that the members' pool holds at least. */
   membersSeconds: 2,

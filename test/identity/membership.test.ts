@@ -103,7 +103,7 @@ t.test('the bounds of what a client passes (T seconds)', async (t) => {
       const passed = it.passes(make, 200, T)
       const m = ADMISSION.maxDevices
       const w = m * (grade === 0 ? 0.5 : 1)
-      const bursts = 2 * B + Math.max(2 * (10 + 0.25 * w) * r, 2 * B + 0.05 * B * w)
+      const bursts = 2 * B + Math.max(2 * (10 + 0.25 * w) * r, 3 * B + 0.05 * B * w)
       const bound = bursts + T * (15 * r + m * (weight + 0.02) * r)
       t.ok(passed <= bound, `${passed} of ${bound}`)
     }
@@ -125,7 +125,7 @@ t.test('the bounds of what a client passes (T seconds)', async (t) => {
         // Until none is a new member any more, and all buckets are full.
         it.clock.us += 120 * SECOND
         const W = m * weight
-        const burst = Math.max(2 * (10 * r + 0.25 * r * W), 2 * B + 0.05 * B * W)
+        const burst = Math.max(2 * (10 * r + 0.25 * r * W), 3 * B + 0.05 * B * W)
         let passed = 0
         for (let i = 0; i < B; i++) passed += askAll()
         t.equal(

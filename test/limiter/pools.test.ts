@@ -12,12 +12,12 @@ t.test('a network alone has the pools of the policy', async (t) => {
   t.match(pools.device, { name: 'device', capacity: 30 * TOKEN, tokens: 60, seconds: 60 })
   t.same(pools.classes(0), pools.device)
   t.match(pools.newcomers(0, 1), { name: 'device+newcomers', capacity: 60 * TOKEN, tokens: 300, seconds: 60 })
-  t.match(pools.members(0, 1), { name: 'device+members', capacity: 60 * TOKEN })
+  t.match(pools.members(0, 1), { name: 'device+members', capacity: 90 * TOKEN })
   t.equal(perSecond(pools.members(0, 1)), 10)
 })
 
 t.test('pools grow with the crowd by the formulas of the design', async (t) => {
-  // r = 1/s, B = 30: classes r(1 + 0.05m), B(1 + 0.05m); newcomers 5r + 0.02rm, 2B; members 10r + 0.25rW, 2B + 0.05BW.
+  // r = 1/s, B = 30: classes r(1 + 0.05m), B(1 + 0.05m); newcomers 5r + 0.02rm, 2B; members 10r + 0.25rW, 3B + 0.05BW.
   const pools = createPools(limitOf(), whole)
   for (const m of [1, 7, 20, 500, 2000]) {
     t.equal(perSecond(pools.classes(m)), 1 + 0.05 * m)
@@ -26,7 +26,7 @@ t.test('pools grow with the crowd by the formulas of the design', async (t) => {
     t.equal(pools.newcomers(m, 1).capacity, 60 * TOKEN)
     const w = m / 2
     t.ok(Math.abs(perSecond(pools.members(m, 1)) - (10 + 0.25 * w)) < 1e-9)
-    t.equal(pools.members(m, 1).capacity, Math.floor(Math.max(60 + 1.5 * w, 2 * (10 + 0.25 * w)) * TOKEN))
+    t.equal(pools.members(m, 1).capacity, Math.floor(Math.max(90 + 1.5 * w, 2 * (10 + 0.25 * w)) * TOKEN))
     t.ok(Math.abs(perSecond(pools.members(m, 4)) - 4 * (10 + 0.25 * w)) < 1e-9)
     t.equal(pools.newcomers(m, 4).capacity, 240 * TOKEN)
   }
