@@ -246,8 +246,8 @@ async function openSharedStore(
     random,
     events: {
       called(result, us) {
-        metrics.storeCalls.inc({ result })
-        metrics.storeSeconds.observe(us / 1e6)
+        metrics.storeCalls.count(result)
+        metrics.storeSeconds.observe('', us / 1e6)
       },
       changed(state, cause) {
         metrics.storeUp.set(state === 'closed' ? 1 : 0)
@@ -268,7 +268,7 @@ async function openSharedStore(
     clock,
     timeout,
     isExact: (bucketName) => exact.has(bucketName.split('+')[0]!),
-    onTokens: (result, tokens) => metrics.leasedTokens.inc({ result }, tokens),
+    onTokens: (result, tokens) => metrics.leasedTokens.count(result, '', tokens),
     onSpent: store.noteSpent,
   })
   return {

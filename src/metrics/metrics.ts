@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { MARK_PROBLEMS } from '../identity/device-mark.ts'
 import { TOKEN_PROBLEMS } from '../identity/jwt.ts'
 import { createDurations, createTally } from './tally.ts'
@@ -30,7 +30,6 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     new Counter<L>({ name, help, labelNames, registers })
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Gauge<L>({ name, help, labelNames, registers })
-  const histogram = (name: string, help: string, buckets: number[]) => new Histogram({ name, help, buckets, registers })
   // What each request counts.
   const tally = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     createTally<L>({ name, help, labelNames, registers })
@@ -62,11 +61,11 @@ export function createMetrics(build: { readonly version: string; readonly node: 
       'Requests whose forwarding fields were ignored because their peer is not trusted.',
     ),
     storeUp: gauge('sluice_store_up', 'Whether the shared store answers; 1 where there is none to be away.'),
-    storeCalls: counter('sluice_store_calls_total', 'Calls to the shared store.', ['result']),
-    storeSeconds: histogram('sluice_store_duration_seconds', 'Time a call to the shared store took.', DECISION_SECONDS),
+    storeCalls: tally('sluice_store_calls_total', 'Calls to the shared store.', ['result']),
+    storeSeconds: durations('sluice_store_duration_seconds', 'Time a call to the shared store took.', DECISION_SECONDS),
     storeFallbacks: counter('sluice_store_fallbacks_total', 'Requests decided without the shared store.', ['action']),
     storeBreaker: gauge('sluice_store_breaker_state', 'Breaker over the shared store: 0 closed, 1 open.'),
-    leasedTokens: counter('sluice_leased_tokens_total', 'Tokens taken from the shared store in advance.', ['result']),
+    leasedTokens: tally('sluice_leased_tokens_total', 'Tokens taken from the shared store in advance.', ['result']),
     identities: tally('sluice_identities_total', 'Limited requests by how their client was told.', ['tier']),
     badTokens: counter(
       'sluice_bad_tokens_total',

@@ -1,7 +1,7 @@
 import { Counter, type CounterConfiguration, type Metric, type Registry } from 'prom-client'
 
-/** A counter that counts what happens on each request: by the values of its first and its second label. */
-export type Tally<L extends string> = Counter<L> & { count(first: string, second?: string): void }
+/** A counter that counts what happens on each request, once or `amount` times: by the values of its first and its second label. */
+export type Tally<L extends string> = Counter<L> & { count(first: string, second?: string, amount?: number): void }
 
 /** A histogram of what happens on each request. */
 export type Durations = {
@@ -48,9 +48,9 @@ export function createTally<L extends string>(configuration: CounterConfiguratio
   }
 
   return Object.assign(counter, {
-    count(first: string, second = ''): void {
+    count(first: string, second = '', amount = 1): void {
       const tallied = tallies.get(first)?.get(second) ?? make(first, second)
-      tallied.count++
+      tallied.count += amount
     },
   })
 }
