@@ -41,38 +41,37 @@ export type EvidenceFields = {
   readonly missing?: readonly string[]
 }
 
-/** `decision`: null where the client went before it was taken. */
-export function evidenceFields(
+/** A log line in the making. */
+export type Line = { -readonly [Name in keyof EvidenceFields]?: EvidenceFields[Name] } & Record<string, unknown>
+
+/** Adds the fields of evidence to an access line. `decision`: null where the client went before it was taken. */
+export function addEvidence(
+  line: Line,
   judged: Judged,
   decision: Decision | null,
   { admission, network: usual }: IdentityPolicy,
-): EvidenceFields {
+): void {
   const { number, clockUs, wallMs, evidence, plans, keys } = judged
   const { network, principal, device, token } = evidence
   const { parents, maxDevices } = network
+  line.decision = number
+  line.clock_us = clockUs
+  line.limits = plans.map(({ limit }) => limit.name)
+  if (decision !== null && decision.verdict !== 'allowed') line.verdict = decision.verdict
+  line.network = network.id
+  if (parents.length > 0) line.parents = parents.map(({ id }) => id)
+  if (maxDevices !== admission.maxDevices) line.max_devices = maxDevices
   const isUsual = parents.every(({ factor }, i) => factor === usual.ipv6Parents[i]?.factor)
-  return {
-    decision: number,
-    clock_us: clockUs,
-    limits: plans.map(({ limit }) => limit.name),
-    ...(decision !== null && decision.verdict !== 'allowed' && { verdict: decision.verdict }),
-    network: network.id,
-    ...(parents.length > 0 && { parents: parents.map(({ id }) => id) }),
-    ...(maxDevices !== admission.maxDevices && { max_devices: maxDevices }),
-    ...(!isUsual && { factors: parents.map(({ factor }) => factor) }),
-    class: evidence.classId,
-    ...(evidence.isNameless && { nameless: true }),
-    ...(principal !== null && { principal: { id: principal.id, enrolment: principal.enrolment } }),
-    ...(device !== null && {
-      device: { id: device.id, age_ms: wallMs - device.issuedMs, grade: device.grade, home: device.isHome },
-    }),
-    ...(token !== null && { token: token.id }),
-    ...(keys !== null && keyFields(keys)),
+  if (!isUsual) line.factors = parents.map(({ factor }) => factor)
+  line.class = evidence.classId
+  if (evidence.isNameless) line.nameless = true
+  if (principal !== null) line.principal = { id: principal.id, enrolment: principal.enrolment }
+  if (device !== null) {
+    line.device = { id: device.id, age_ms: wallMs - device.issuedMs, grade: device.grade, home: device.isHome }
   }
-}
-
-function keyFields(keys: LimitKeys): Pick<EvidenceFields, 'keys' | 'missing'> {
+  if (token !== null) line.token = token.id
+  if (keys === null) return
+  line.keys = Object.fromEntries([...keys].map(([name, key]) => [name, key.name('')]))
   const missing = [...keys].flatMap(([name, { isMissing }]) => (isMissing ? [name] : []))
-  const named = Object.fromEntries([...keys].map(([name, key]) => [name, key.name('')]))
-  return missing.length === 0 ? { keys: named } : { keys: named, missing }
+  if (missing.length > 0) line.missing = missing
 }

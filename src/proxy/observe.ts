@@ -4,7 +4,7 @@ import type { Decision } from '../limiter/decision.ts'
 import type { Logger } from '../log.ts'
 import { codeLabel, type Metrics, type RequestOutcome } from '../metrics/metrics.ts'
 import type { LogPolicy, Policy } from '../policy/types.ts'
-import { evidenceFields, type Judged } from './evidence-fields.ts'
+import { addEvidence, type Judged, type Line } from './evidence-fields.ts'
 
 /** What is known of a request once it is over: the one source of its metrics and its log lines. */
 export type Finished = {
@@ -43,48 +43,59 @@ export function countRequest(metrics: Metrics, finished: Finished): void {
 /** Writes a finished request's access line, and a record of the decision where a limit refused or would have. */
 export function logRequest(log: Logger, policy: Policy, finished: Finished, random: () => number): void {
   if (!log.isLevelEnabled('info')) return
-  const { requestId, traceId, route, identity, decision, outcome, facts, judged } = finished
+  const { decision, outcome, facts, judged } = finished
   const { clientAddress, path } = policy.log
   const isTold = isAccessTold(policy.log, outcome, random)
   const limits = decision === null ? [] : decision.outcomes.filter((said) => said.outcome !== 'allowed')
   const isRecorded = decision !== null && (limits.length > 0 || decision.verdict !== 'allowed')
   if (!isTold && !isRecorded) return
-  const context = {
-    request_id: requestId,
-    ...(traceId === null ? {} : { trace_id: traceId }),
-    route,
-    ...(identity === null ? {} : { key: identity.id, tier: identity.tier }),
-    ...(identity !== null && clientAddress ? { client_address: identity.network.address } : {}),
-  }
   if (isRecorded) {
-    log.info(
-      {
-        ...context,
-        verdict: decision.verdict,
-        limits: decision.outcomes.map(({ plan, outcome: said }) => ({ limit: plan.limit.name, outcome: said })),
-        binding: decision.binding?.plan.limit.name ?? null,
-        wait_ms: Math.ceil(Math.max(0, ...limits.map(({ waitUs }) => waitUs)) / 1000),
-        path: decision.path,
-        policy: policy.hash,
-      },
-      decision.verdict === 'allowed' ? 'would limit' : 'refused',
-    )
+    const record: Record<string, unknown> = {}
+    addContext(record, finished, clientAddress)
+    record.verdict = decision.verdict
+    record.limits = decision.outcomes.map(({ plan, outcome: said }) => ({ limit: plan.limit.name, outcome: said }))
+    record.binding = decision.binding?.plan.limit.name ?? null
+    record.wait_ms = Math.ceil(Math.max(0, ...limits.map(({ waitUs }) => waitUs)) / 1000)
+    record.path = decision.path
+    record.policy = policy.hash
+    log.info(record, decision.verdict === 'allowed' ? 'would limit' : 'refused')
   }
   if (!isTold) return
-  log.info(
-    {
-      ...context,
-      method: finished.method,
-      ...(path && facts !== null ? { host: facts.host, path: facts.target.path } : {}),
-      outcome,
-      ...(finished.denied === null ? {} : { denied_by: finished.denied }),
-      status: finished.status,
-      duration_ms: Math.round(finished.totalUs / 10) / 100,
-      ...(finished.upstreamUs === null ? {} : { upstream_ms: Math.round(finished.upstreamUs / 10) / 100 }),
-      ...(judged === null ? {} : { ...evidenceFields(judged, decision, policy.identity), policy: policy.hash }),
-    },
-    'request',
-  )
+  const line: Line = {}
+  addContext(line, finished, clientAddress)
+  line.method = finished.method
+  if (path && facts !== null) {
+    line.host = facts.host
+    line.path = facts.target.path
+  }
+  line.outcome = outcome
+  if (finished.denied !== null) line.denied_by = finished.denied
+  line.status = finished.status
+  line.duration_ms = Math.round(finished.totalUs / 10) / 100
+  if (finished.upstreamUs !== null) line.upstream_ms = Math.round(finished.upstreamUs / 10) / 100
+  if (judged !== null) {
+    addEvidence(line, judged, decision, policy.identity)
+    line.policy = policy.hash
+  }
+  log.info(line, 'request')
+}
+
+/**
+ * Adds what every line begins with. Lines are written field by field: a spread for each that may be missing costs more than
+ * all the rest of a line.
+ */
+function addContext(
+  line: Record<string, unknown>,
+  { requestId, traceId, route, identity }: Finished,
+  clientAddress: boolean,
+): void {
+  line.request_id = requestId
+  if (traceId !== null) line.trace_id = traceId
+  line.route = route
+  if (identity === null) return
+  line.key = identity.id
+  line.tier = identity.tier
+  if (clientAddress) line.client_address = identity.network.address
 }
 
 function isAccessTold({ access, sample }: LogPolicy, outcome: RequestOutcome, random: () => number): boolean {
