@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { debtAt, drainUs, TOKEN } from './bucket.ts'
 import type { GuardedStore } from './outage.ts'
-import { type Debit, isAdmitted, leaseTaken, refund } from './store.ts'
+import { type Debit, groupAdmitted, isAdmitted, leaseTaken, refund } from './store.ts'
 
 export type LeaseResult = 'leased' | 'spent' | 'returned' | 'expired'
 
@@ -258,13 +258,15 @@ export function createLeases({ guard, giveBack, clock, timeout, isExact, onToken
         return null
       }
       const heardUs = clock.nowUs()
+      const isAllowed = groupAdmitted(sent, answers, 0)
       for (let j = 0; j < sent.length; j++) {
         const debt = answers[j]!
-        const isCharged = isTaken(sent, answers, 0) && isTaken(sent, answers, sent[j]!.group)
+        const { group } = sent[j]!
+        const isCharged = isAllowed && (group === 0 || groupAdmitted(sent, answers, group))
         learn(knowns[places[j]!]!, sent[j]!, debt, isCharged, nowUs, heardUs)
         debts[places[j]!] = debt
       }
-      if (!isTaken(sent, answers, 0)) restore(spent)
+      if (!isAllowed) restore(spent)
       else for (const { cost } of spent) onTokens('spent', cost / TOKEN)
       return debts
     })
@@ -383,12 +385,4 @@ function isSpentHere(debits: readonly Debit[], verdicts: readonly Verdict[], pla
   const { group } = debits[place]!
   if (group === 0 || verdicts[place] !== 'spend') return verdicts[place] === 'spend'
   return debits.every((other, i) => other.group !== group || verdicts[i] === 'spend')
-}
-
-/** Whether all debits of a group are admitted. */
-function isTaken(debits: readonly Debit[], debts: readonly number[], group: number): boolean {
-  for (let i = 0; i < debits.length; i++) {
-    if (debits[i]!.group === group && !isAdmitted(debits[i]!, debts[i]!)) return false
-  }
-  return true
 }

@@ -61,6 +61,15 @@ export function isAdmitted({ bucket, cost, reserve }: Debit, debt: number): bool
   return admits(bucket, debt, cost + reserve)
 }
 
+/** Whether all debits of a group are admitted, by the debts that the store answered with. */
+export function groupAdmitted(debits: readonly Debit[], debts: readonly number[], group: number): boolean {
+  for (let i = 0; i < debits.length; i++) {
+    const debit = debits[i]!
+    if (debit.group === group && !isAdmitted(debit, debts[i]!)) return false
+  }
+  return true
+}
+
 /** The micro-tokens that an admitted debit took as a lease: at most half of what its cost left, so that others find some. */
 export function leaseTaken({ bucket, cost, reserve, lease = 0 }: Debit, debt: number): number {
   const half = (bucket.capacity - debt - cost - reserve) / 2

@@ -1,6 +1,6 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { PROBLEM_TYPE, type Problem, problemBody } from '../http/problem.ts'
-import { endWith, writeThisTurn } from './write-turn.ts'
+import { endInOneWrite, writeThisTurn } from './write-turn.ts'
 
 export type OwnAnswer = {
   readonly problem: Problem
@@ -43,7 +43,8 @@ export function sendOwnAnswer(response: ServerResponse, answer: OwnAnswer, conte
   ])
   function end(): void {
     if (context.method === 'HEAD') response.end()
-    else if (length === text.length) endWith(response, text)
+    // One byte a character.
+    else if (length === text.length) endInOneWrite(response, text)
     else response.end(text)
   }
   if (context.isReadWhole) writeThisTurn({ write: end })

@@ -31,7 +31,7 @@ function writeAll(): void {
  * Ends an answer whose head is not written yet with its whole body, of one byte a character, as one string in one write.
  * Node's own `end` writes an empty piece behind it, to know when all is gone, and two pieces go by the dearer way of `writev`.
  */
-export function endWith(response: ServerResponse, text: string): void {
+export function endInOneWrite(response: ServerResponse, text: string): void {
   const { socket } = response
   // To a response that waits for its turn, or whose body is written in chunks with more around them.
   if (socket === null || response.chunkedEncoding || socket.writableNeedDrain) return void response.end(text, 'latin1')

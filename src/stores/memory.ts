@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { hashOf } from '../identity/pseudonym.ts'
 import { type Bucket, CLOCK_STEP_US, debtAt, timeAfter } from '../limiter/bucket.ts'
-import { type Debit, isAdmitted, type LocalStore, leaseTaken } from '../limiter/store.ts'
+import { groupAdmitted, type LocalStore, leaseTaken } from '../limiter/store.ts'
 import { BucketRows, NO_ROW } from './bucket-rows.ts'
 
 export type MemoryStore = LocalStore & {
@@ -149,14 +149,6 @@ export function createMemoryStore(options: { readonly maxBuckets: number; readon
     folds: () => folds,
     close: async () => {},
   }
-}
-
-function groupAdmitted(debits: readonly Debit[], debts: readonly number[], group: number): boolean {
-  for (let i = 0; i < debits.length; i++) {
-    const debit = debits[i]!
-    if (debit.group === group && !isAdmitted(debit, debts[i]!)) return false
-  }
-  return true
 }
 
 /** No pseudonym begins with a tilde. */

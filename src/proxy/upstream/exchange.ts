@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Fields } from '../../http/fields.ts'
 import { isHopByHop, nominatedFields } from '../../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../../policy/types.ts'
-import { endWith, type Pending, writeThisTurn } from '../write-turn.ts'
+import { endInOneWrite, type Pending, writeThisTurn } from '../write-turn.ts'
 import type { Connection, ConnectionUser } from './connection.ts'
 import { type ForwardFailure, faultFailure } from './failure.ts'
 import type { Pool } from './pool.ts'
@@ -106,7 +106,7 @@ export class Exchange implements ConnectionUser, Pending {
   /** At the end of the turn: the request's head, or the whole answer. */
   write(): void {
     if (this.text === null) this.connection?.socket.uncork()
-    else endWith(this.options.response, this.text)
+    else endInOneWrite(this.options.response, this.text)
   }
 
   onDrain(): void {
