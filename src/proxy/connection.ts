@@ -46,9 +46,19 @@ export function refuseRaw(socket: Duplex, status: number, requestId: string): vo
   closeGently(socket)
 }
 
-/** The answer that node has under way on a connection, for want of a public name. */
+/** Those for which nothing will be sent: their turn comes, as node sees it, but never their end. */
+const unanswered = new WeakSet<ServerResponse>()
+
+/** Leaves a request without an answer, for its connection ends with the answers before it. */
+export function leaveUnanswered(request: IncomingMessage, response: ServerResponse): void {
+  unanswered.add(response)
+  request.resume()
+}
+
+/** The answer that is under way on a connection; node has no public name for it. */
 export function answerUnderWay(socket: Duplex): ServerResponse | null {
-  return (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+  const answer = (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+  return answer !== null && unanswered.has(answer) ? null : answer
 }
 
 /** Once a connection, however many requests come over it. */

@@ -30,6 +30,7 @@ import {
   answerUnderWay,
   isFollowedByLoss,
   isWebSocket,
+  leaveUnanswered,
   MALFORMED,
   type ParseError,
   refuseRaw,
@@ -481,7 +482,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     socket.once('close', () => connections.delete(socket))
   })
   function serve(request: IncomingMessage, response: ServerResponse): void {
-    if (ending.has(request.socket)) return void request.resume()
+    if (ending.has(request.socket)) return leaveUnanswered(request, response)
     if (isFollowedByLoss(request)) {
       closeAfter(request.socket)
       response.shouldKeepAlive = false

@@ -58,6 +58,8 @@ export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
       return options.onFailure({ status: 503, error: 'connection_limit_reached', detail, cause: null })
     }
     open.add(socket)
+    // Each part of a tunnel watches for its end: more listeners than the ten from which on node warns of a leak.
+    socket.setMaxListeners(20)
     socket.on('error', () => socket.destroy())
     socket.once('close', () => open.delete(socket))
     request.headers = headersOf([...options.fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket'])

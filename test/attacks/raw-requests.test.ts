@@ -7,7 +7,7 @@ import { limitOf } from '../fixtures/policy.ts'
 import { denyEntry, path, startThrough } from '../fixtures/through.ts'
 import { ok, type Turn } from '../fixtures/upstream.ts'
 import { faultOfAnswers } from './answer-bytes.ts'
-import { type Script, scripts } from './request-bytes.ts'
+import { type Ending, type Script, scripts } from './request-bytes.ts'
 
 /** FUZZ_RUNS: how many raw requests, at least. FUZZ_SEED: the run to repeat; a failure prints it. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 20_000)
@@ -132,11 +132,16 @@ function isUntold({ segments }: Script): boolean {
   )
 }
 
+const LAST: Partial<Record<Ending, string>> = {
+  'last request': 'GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+  'half a request': 'POST /last HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf',
+}
+
 type Played = { readonly bytes: Buffer; readonly isHanging: boolean }
 
 /** Plays a script; resolves when the connection has ended, or nothing has happened on it for too long. */
 function play(port: number, { segments, cuts, ending }: Script): Promise<Played> {
-  const last = ending === 'last request' ? 'GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' : ''
+  const last = LAST[ending] ?? ''
   const bytes = Buffer.from(segments.join('') + last, 'latin1')
   const places = [...cuts.map((place) => Math.floor((place * bytes.length) / 1000)), bytes.length].sort((a, b) => a - b)
   const parts: Buffer[] = []

@@ -12,7 +12,7 @@ export type Script = {
  * How it goes on when all is written: with one more request that ends the connection, by waiting, or by leaving at once
  * or when something has been answered.
  */
-export type Ending = 'last request' | 'wait' | 'end' | 'destroy' | 'destroy later'
+export type Ending = 'last request' | 'half a request' | 'wait' | 'end' | 'destroy' | 'destroy later'
 
 const METHODS = ['GET', 'GET', 'HEAD', 'DELETE', 'OPTIONS', 'POST', 'POST', 'PUT', 'PATCH', 'QUERY']
 const TARGETS = [
@@ -242,10 +242,14 @@ const garbage = fc.oneof(
   fc.uint8Array({ minLength: 1, maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
 )
 
+/** A tunnel asked for as it should be, and what goes into it. */
+const handshake = garbage.map((bytes) => ['GET /a HTTP/1.1', 'Host: a', ...UPGRADES[0]!, '', bytes].join('\r\n'))
+
 const odd = fc.oneof(
   { weight: 3, arbitrary: mutated },
   { weight: 2, arbitrary: smuggling },
   { weight: 2, arbitrary: upgrade },
+  { weight: 1, arbitrary: handshake },
   { weight: 1, arbitrary: garbage },
 )
 
@@ -264,6 +268,6 @@ export const scripts: fc.Arbitrary<Script> = fc.record({
   cuts: fc.array(fc.nat(1000), { maxLength: 5 }),
   ending: fc.oneof(
     { weight: 12, arbitrary: fc.constant<Ending>('last request') },
-    { weight: 4, arbitrary: fc.constantFrom<Ending>('wait', 'end', 'destroy', 'destroy later') },
+    { weight: 4, arbitrary: fc.constantFrom<Ending>('half a request', 'wait', 'end', 'destroy', 'destroy later') },
   ),
 })

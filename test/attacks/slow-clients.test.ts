@@ -1,8 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { eventually } from '../fixtures/app.ts'
 import { ask, get, openClient } from '../fixtures/raw-client.ts'
 import { isProblem, startThrough } from '../fixtures/through.ts'
-import type { Turn } from '../fixtures/upstream.ts'
+import { ok, type Turn } from '../fixtures/upstream.ts'
 
 t.test('slow headers: 408, however they trickle in', async (t) => {
   const { url, upstream, metric, idle } = await startThrough(t, { server: { headerTimeout: 400 } })
@@ -18,6 +19,30 @@ t.test('slow headers: 408, however they trickle in', async (t) => {
   t.equal(upstream.seen.length, 0)
   t.equal(await metric('sluice_requests_total'), 1)
   t.equal(await metric('sluice_responses_total', { code: '408' }), 1)
+})
+
+t.test('slow headers behind an answer that is under way: 408 after it, and nothing of what comes later', async (t) => {
+  const turns: Turn[] = []
+  const server = { headerTimeout: 200, requestTimeout: 400 }
+  const { url, upstream, metric, idle } = await startThrough(t, { server }, (turn) => void turns.push(turn))
+  const client = await openClient(t, url)
+  client.write(get('/first'), 'GET /second HTTP/1.1\r\nHost: a\r\n')
+  await eventually('the first is under way', () => turns.length === 1)
+  await delay(900)
+  // Whole after all, but too late; and one more.
+  client.write('\r\n', get('/third'))
+  await delay(50)
+  turns[0]!.send(ok())
+  t.equal((await client.answer()).status, 200)
+  isProblem(t, await client.answer(), 408)
+  await client.closed()
+  await idle()
+  t.equal(client.rest().length, 0)
+  t.same(
+    upstream.seen.map(({ target }) => target),
+    ['/first'],
+  )
+  t.equal(await metric('sluice_requests_total'), 2)
 })
 
 t.test('slow body: 408, counted once, and cancelled upstream', async (t) => {

@@ -514,7 +514,17 @@ t.test('another protocol than WebSocket is not forwarded: the request is served 
   })
 })
 
+/** Node's own warnings from now on, such as those of listeners that only become more. */
+function listenToWarnings(t: Test): readonly Error[] {
+  const warnings: Error[] = []
+  const warn = (warning: Error) => void warnings.push(warning)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
+  return warnings
+}
+
 t.test('what leaves HTTP waits until the requests before it are answered', async (t) => {
+  const warnings = listenToWarnings(t)
   const cases = [
     ['a handshake', upgrade('/last'), 101],
     ['another protocol', get('/last', 'Connection: Upgrade', 'Upgrade: h2c'), 200],
@@ -552,13 +562,11 @@ t.test('what leaves HTTP waits until the requests before it are answered', async
       t.notOk(upstream.seen.some(({ target }) => target === '/last'))
     })
   }
+  t.test('without a warning', async (t) => t.same(warnings, []))
 })
 
 t.test('handshakes at the same time do not mix', async (t) => {
-  const warnings: Error[] = []
-  const warn = (warning: Error) => void warnings.push(warning)
-  process.on('warning', warn)
-  t.teardown(() => process.off('warning', warn))
+  const warnings = listenToWarnings(t)
   const { wsUrl, requests, metric, idle } = await startEcho(t)
   const sockets = await Promise.all(Array.from({ length: 200 }, (_, i) => openSocket(t, `${wsUrl}//p/${i}?q=${i}`)))
   t.equal(await metric('sluice_upgrades_active'), 200)
