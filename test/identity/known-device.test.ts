@@ -137,11 +137,7 @@ t.test('so it is told several times faster than one that comes first', async (t)
     'User-Agent',
     'a',
     'Cookie',
-    cookie(
-      Buffer.from(`device-${100_000 + i}`)
-        .toString('base64url')
-        .slice(0, 16),
-    ),
+    cookie(Buffer.from(String(100_000_000_000 + i)).toString('base64url')),
   ]
   const fields = Array.from({ length: 2000 }, (_, i) => fieldsOf(i))
   const cpuUsOf = (run: () => void) => {
