@@ -106,7 +106,7 @@ t.test('no file descriptor is left behind, whatever became of the requests', asy
   const file = join(t.testdir({}), 'p.yaml')
   const policy = (burst: number) =>
     `version: 1\nlog: {access: 'off'}\nupstream: {url: '${upstream.url}', keep_alive_timeout: 500ms}\n` +
-    `limits: [{name: all, per: global, rate: 200000/s, burst: ${burst}}]\n`
+    `limits: [{name: all, per: global, rate: 200000/s, burst: ${burst}}, {name: seldom, per: global, rate: 1/s, match: {path: /1/**}}]\n`
   writeFileSync(file, policy(200_000))
   const proxy = await serve(t, {}, ['-c', file])
   const descriptors = () => readdirSync(`/proc/${proxy.child.pid}/fd`).length
@@ -131,8 +131,9 @@ t.test('no file descriptor is left behind, whatever became of the requests', asy
     half.socket.destroy()
     cut.socket.destroy()
   }
-  const { failures } = await load.stop()
+  const { statuses, failures } = await load.stop()
   t.same(failures, [])
+  t.same(Object.keys(statuses), ['200', '429'])
   t.ok(descriptors() > before - 5)
   await eventually(`no more than ${before} are open`, () => descriptors() <= before, 15_000)
 })

@@ -9,8 +9,8 @@ export type Script = {
 }
 
 /**
- * How it goes on when all is written: with one more request that ends the connection, by waiting, or by leaving at once
- * or when something has been answered.
+ * How it goes on when all is written: with one more request that ends the connection, with half of one, by waiting, or by
+ * leaving at once or when something has been answered.
  */
 export type Ending = 'last request' | 'half a request' | 'wait' | 'end' | 'destroy' | 'destroy later'
 

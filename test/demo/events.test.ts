@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import t from 'tap'
 import type { DemoEnv } from '../../src/demo/env.ts'
 import { eventRoutes } from '../../src/demo/events.ts'
+import { listenToWarnings } from '../fixtures/warnings.ts'
 import { isProblem, startDemo } from './demo-under-test.ts'
 import { createManualTimers, until } from './manual-timers.ts'
 
@@ -47,15 +48,14 @@ t.test('HEAD has no stream', async (t) => {
 
 t.test('closing the demo ends many streams properly', async (t) => {
   const demo = await startDemo(t)
-  const warned: Error[] = []
-  process.on('warning', (warning) => warned.push(warning))
+  const warnings = listenToWarnings(t)
   const streams = await Promise.all(Array.from({ length: 30 }, () => fetch(`${demo.url}/sse`)))
   const texts = Promise.all(streams.map((stream) => stream.text()))
   await until(() => demo.timers.pending().length === 30)
   await demo.close()
   for (const each of await texts) t.match(each, /^id: 1\n/)
   t.same(demo.timers.pending(), [])
-  t.same(warned, [])
+  t.same(warnings, [])
 })
 
 t.test('a reader that is slower than the events misses some, and they do not pile up', async (t) => {

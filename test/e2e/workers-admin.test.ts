@@ -3,7 +3,7 @@ import type { ShownOrder, ShownState } from '../../src/admin/shown.ts'
 import type { Refused } from '../../src/proxy/top-refused.ts'
 import { eventually } from '../fixtures/app.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
-import { ask, startWorkers } from './workers.ts'
+import { ask, isOfBoth, startWorkers } from './workers.ts'
 
 /** What an operator does at the one admin port of two workers, and two workers on one Redis. */
 
@@ -22,24 +22,18 @@ async function start(t: Test, limits: string, options: { env?: Record<string, st
     const states = (await (await post('lookup', shown)).json()) as ShownState[]
     return states.find((state) => state.kind === kind)!
   }
-  /** Asks until both workers have answered; the statuses that came. */
-  const askBoth = async (): Promise<ReadonlySet<number>> => {
-    const before = requestsOf().length
+  /** Asks, `each` at a time, until both workers have written such a line; the statuses that came. */
+  const askBoth = async (msg = 'request', each = 4): Promise<readonly number[]> => {
+    const before = linesOf(msg).length
     const statuses: number[] = []
-    const answering = () =>
-      new Set(
-        requestsOf()
-          .slice(before)
-          .map(({ worker }) => worker),
-      )
-    await eventually('both workers have answered', async () => {
-      for (let n = 0; n < 4; n++) statuses.push(await ask(proxy.url))
-      return answering().size === 2
+    await eventually(`both workers have written ${msg}`, async () => {
+      for (let n = 0; n < each; n++) statuses.push(await ask(proxy.url))
+      return isOfBoth(linesOf(msg).slice(before))
     })
-    return new Set(statuses)
+    return statuses
   }
-  const requestsOf = () => proxy.lines().filter(({ msg }) => msg === 'request')
-  return { ...proxy, get, post, lookUp, askBoth }
+  const linesOf = (msg: string) => proxy.lines().filter((line) => line.msg === msg)
+  return { ...proxy, get, post, lookUp, askBoth, linesOf }
 }
 
 t.test(
@@ -49,29 +43,29 @@ t.test(
       `limits: [{name: device, per: device, rate: 1/d, burst: ${burst}, newcomers: {rate: 1/d, burst: ${burst}}}]`
     const proxy = await start(t, limits(1))
     while ((await ask(proxy.url)) !== 429);
-    t.same(await proxy.askBoth(), new Set([429]))
+    t.same(new Set(await proxy.askBoth()), new Set([429]))
     const { key } = await proxy.lookUp('network')
     for (const [action, status] of [
       ['grant', 200],
       ['ban', 403],
     ] as const) {
       t.equal((await proxy.post(action, { key, for: '1h', reason: 'asked for' })).status, 200)
-      t.same(await proxy.askBoth(), new Set([status]), action)
+      t.same(new Set(await proxy.askBoth()), new Set([status]), action)
       t.match((await proxy.get('orders')) as ShownOrder[], [{ kind: action, key, reason: 'asked for' }])
     }
     process.kill(proxy.pids()[0]!, 'SIGKILL')
     await eventually('it is replaced', async () => {
       return (await proxy.metric('sluice_worker_deaths_total')) === 1 && (await proxy.metric('sluice_workers')) === 2
     })
-    t.same(await proxy.askBoth(), new Set([403]), 'the new worker too')
+    t.same(new Set(await proxy.askBoth()), new Set([403]), 'the new worker too')
     const reloads = 'sluice_config_reloads_total{result="success"}'
     const loaded = await proxy.metric(reloads)
     proxy.write(limits(2))
     await eventually('it is in force', async () => (await proxy.metric(reloads)) > loaded)
-    t.same(await proxy.askBoth(), new Set([403]), 'after a reload')
+    t.same(new Set(await proxy.askBoth()), new Set([403]), 'after a reload')
     t.equal((await proxy.post('lift', { key, reason: 'over' })).status, 200)
     await ask(proxy.url)
-    t.same(await proxy.askBoth(), new Set([429]))
+    t.same(new Set(await proxy.askBoth()), new Set([429]))
     t.same(await proxy.get('orders'), [])
     t.equal((await proxy.post('lift', { key, reason: 'over' })).status, 404)
   },
@@ -80,18 +74,12 @@ t.test(
 t.test('a reset gives both workers tokens again, once; the most refused are summed over both', async (t) => {
   const limits = 'limits: [{name: device, per: device, rate: 1/d, burst: 20, newcomers: {rate: 1/d, burst: 1000}}]'
   const proxy = await start(t, limits)
-  const refusals = () => proxy.lines().filter(({ msg }) => msg === 'refused')
+  const refusals = () => proxy.linesOf('refused')
   let count = 0
-  /** Asks until both workers have refused; the number of those that passed. */
   const flood = async () => {
-    let passed = 0
-    await eventually('both have refused', async () => {
-      for (let n = 0; n < 60; n++) {
-        if ((await ask(proxy.url)) === 200) passed++
-        else count++
-      }
-      return new Set(refusals().map(({ worker }) => worker)).size === 2
-    })
+    const statuses = await proxy.askBoth('refused', 60)
+    const passed = statuses.filter((status) => status === 200).length
+    count += statuses.length - passed
     return passed
   }
   t.equal(await flood(), 20)
@@ -129,8 +117,7 @@ limits: [{name: device, per: device, rate: ${rate}/s, burst: ${burst}, newcomers
   const most = burst + rate * (lasted + 0.25)
   t.ok(passed <= most, `${passed} <= ${most}`)
   t.ok(passed >= (burst + rate * seconds) * 0.85, `${passed}: nor is it shared by two`)
-  const asked = () => proxy.lines().filter(({ msg }) => msg === 'request')
-  t.same(new Set(asked().map(({ worker }) => worker)), new Set([1, 2]))
+  t.ok(isOfBoth(proxy.linesOf('request')))
   t.equal(await proxy.metric('sluice_store_fallbacks_total{action="local"}'), 0, 'every decision was taken in Redis')
   t.equal(await proxy.metric('sluice_store_up'), 1)
   const { key } = await proxy.lookUp('class')

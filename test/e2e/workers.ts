@@ -50,6 +50,12 @@ function childrenOf(pid: number): readonly number[] {
   return listed.split(' ').filter(Boolean).map(Number)
 }
 
+/** Whether both of two workers wrote some of the lines: which of them the kernel gives a connection to is chance, and may be one for a while. */
+export function isOfBoth(lines: readonly Readonly<Record<string, unknown>>[]): boolean {
+  const workers = new Set(lines.map(({ worker }) => worker))
+  return workers.size === 2 && workers.has(1) && workers.has(2)
+}
+
 /** One request on a connection of its own: any worker has it. Resolves with its status, 0 where it was cut. */
 export function ask(url: string, fields: Readonly<Record<string, string>> = {}): Promise<number> {
   return new Promise((resolve) => {

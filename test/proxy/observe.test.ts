@@ -3,6 +3,7 @@ import { AMPLE, eventually, type PolicyChanges, policyWith, signal, startTestApp
 import { EVERYTHING, limitOf } from '../fixtures/policy.ts'
 import { ask, get, openClient, post } from '../fixtures/raw-client.ts'
 import { closedPort, ok, startUpstream, type Turn } from '../fixtures/upstream.ts'
+import { listenToWarnings } from '../fixtures/warnings.ts'
 
 const DEVICE_COOKIE = policyWith().identity.deviceCookie
 const OUTCOMES = ['forwarded', 'limited', 'denied', 'exempt', 'error', 'aborted'] as const
@@ -99,10 +100,7 @@ t.test('pipelined requests of a client that goes are each counted once', async (
 })
 
 t.test('many requests of one connection leave no listeners behind', async (t) => {
-  const warnings: Error[] = []
-  const warn = (warning: Error) => void warnings.push(warning)
-  process.on('warning', warn)
-  t.teardown(() => process.off('warning', warn))
+  const warnings = listenToWarnings(t)
   const { url, counts } = await startBoth(t)
   const client = await openClient(t, url)
   client.write(...Array.from({ length: 30 }, () => get()))

@@ -9,6 +9,7 @@ import { eventually, type PolicyChanges, signal, startTestApp } from '../fixture
 import { limitOf } from '../fixtures/policy.ts'
 import { ask, get, openClient, post } from '../fixtures/raw-client.ts'
 import { closedPort, ok, startStoppedUpstream, startUpstream, type Turn } from '../fixtures/upstream.ts'
+import { listenToWarnings } from '../fixtures/warnings.ts'
 
 /** A WebSocket echo service, and the application before it. */
 async function startEcho(t: Test, changes: PolicyChanges = {}) {
@@ -513,15 +514,6 @@ t.test('another protocol than WebSocket is not forwarded: the request is served 
     t.equal(await metric('sluice_requests_total', { outcome: 'aborted' }), 1)
   })
 })
-
-/** Node's own warnings from now on, such as those of listeners that only become more. */
-function listenToWarnings(t: Test): readonly Error[] {
-  const warnings: Error[] = []
-  const warn = (warning: Error) => void warnings.push(warning)
-  process.on('warning', warn)
-  t.teardown(() => process.off('warning', warn))
-  return warnings
-}
 
 t.test('what leaves HTTP waits until the requests before it are answered', async (t) => {
   const warnings = listenToWarnings(t)
