@@ -6,7 +6,7 @@ import { AMPLE } from './contenders/contender.ts'
 import { HAPROXY } from './contenders/haproxy.ts'
 import { NGINX, startUpstream } from './contenders/nginx.ts'
 import { NODE } from './contenders/node.ts'
-import { SLUICE } from './contenders/sluice.ts'
+import { BEFORE, SLUICE, sluiceOf } from './contenders/sluice.ts'
 import { measureLatency } from './latency.ts'
 import { runApart } from './load/apart.ts'
 import { writeClients } from './load/clients.ts'
@@ -22,8 +22,9 @@ const CONTENDERS = [...SLUICE, ...NGINX, HAPROXY, ...NODE]
 const QUESTIONS = ['decisions', 'device-memory', 'process-memory', 'churn', 'latency']
 const NAMES = [...CONTENDERS.map(({ name }) => name), ...QUESTIONS]
 
-const USAGE = `usage: npm run bench -- [--only NAME,NAME] [--rounds 5] [--seconds 3] [--write]
-Left out, everything is measured. NAME is one of ${NAMES.join(' ')}. --write adds a page to bench/results/.
+const USAGE = `usage: npm run bench -- [--only NAME,NAME] [--rounds 5] [--seconds 3] [--against FOLDER] [--write]
+Left out, everything is measured. NAME is one of ${NAMES.join(' ')}. --against measures the built checkout in
+FOLDER in the same rounds. --write adds a page to bench/results/.
 `
 
 /** Measures Sluice beside its peers in one run, and prints what came of the numbers that the design promises. */
@@ -47,7 +48,10 @@ async function main(): Promise<void> {
 
 async function measure(options: Options): Promise<Results> {
   const isWanted = (name: string) => options.only === null || options.only.includes(name)
-  const contenders = CONTENDERS.filter(({ name }) => isWanted(name))
+  const present = CONTENDERS.filter(({ name }) => isWanted(name))
+  const before = options.against === null ? [] : sluiceOf(options.against, present)
+  // Each beside its twin, so that both meet the same neighbours.
+  const contenders = present.flatMap((one) => [one, ...before.filter(({ name }) => name === one.name + BEFORE)])
   if (contenders.some(({ needs }) => needs.peers)) installPeers()
   await pinToLoadCore()
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'))

@@ -1,5 +1,6 @@
 import { cpus, loadavg } from 'node:os'
-import type { Spread } from './load/spread.ts'
+import { BEFORE } from './contenders/sluice.ts'
+import { type Spread, spreadOf } from './load/spread.ts'
 import type { ProcessMemory } from './process-memory.ts'
 import { holds, type Results, type Target, targetsOf } from './targets.ts'
 
@@ -12,7 +13,7 @@ export function machineText(): string {
 
 /** The table of the design's promises, then all that was measured, as Markdown. */
 export function markdownOf(results: Results): string {
-  return [targetTable(results), ...requestTable(results), ...otherFigures(results)].join('\n')
+  return [targetTable(results), ...requestTable(results), ...buildTable(results), ...otherFigures(results)].join('\n')
 }
 
 function targetTable(results: Results): string {
@@ -39,6 +40,17 @@ function requestTable({ requests }: Results): string[] {
   ])
   const columns = ['', '--only', 'requests per CPU second', 'per second of the clock', 'Redis, us a request', 'errors']
   return [table(columns, rows)]
+}
+
+/** This build against the other one: the ratio within each round, for what a neighbour takes it takes from both. */
+function buildTable({ requests }: Results): string[] {
+  const rows = requests.flatMap(({ contender, rounds }) => {
+    const before = requests.find((other) => other.contender.name === contender.name + BEFORE)
+    if (before === undefined) return []
+    const { median, least, most } = spreadOf(rounds.map((now, nth) => now / before.rounds[nth]!))
+    return [[contender.title, contender.name, `${median.toFixed(3)} x (${least.toFixed(3)} to ${most.toFixed(3)})`]]
+  })
+  return rows.length === 0 ? [] : [table(['', '--only', 'this build to the other, a CPU second'], rows)]
 }
 
 function otherFigures({ decisions, deviceMemory, processMemory, churn, latency }: Results): string[] {

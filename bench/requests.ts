@@ -11,6 +11,8 @@ export type Throughput = {
   /** Requests for each CPU second of the contender, and for each second of the clock. */
   readonly perCpuSecond: Spread
   readonly perSecond: Spread
+  /** The first of them round by round, so that two contenders can be compared within each round. */
+  readonly rounds: readonly number[]
   /** Microseconds of Redis for each request; null where the contender uses none. */
   readonly redisUs: Spread | null
   /** Requests that were not answered as they should. */
@@ -66,6 +68,7 @@ export async function measureRequests(
     contender,
     perCpuSecond: spreadOf(rounds.map((round) => round.perCpuSecond)),
     perSecond: spreadOf(rounds.map((round) => round.perSecond)),
+    rounds: rounds.map((round) => round.perCpuSecond),
     redisUs: contender.needs.redis ? spreadOf(rounds.map((round) => round.redisUs)) : null,
     errors,
   }))

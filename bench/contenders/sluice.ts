@@ -28,28 +28,42 @@ function amongOthers(count: number): (device: string) => string {
 }
 
 /** Sluice as `sluice serve -c file` runs it, in the cases that the design names. */
-export const SLUICE: readonly Contender[] = [
-  sluice({ name: 'sluice', title: 'Sluice, memory' }),
-  sluice({ name: 'sluice-log', title: 'Sluice, memory, access log on', access: 'all' }),
-  sluice({ name: 'sluice-cookieless', title: 'Sluice, memory, clients keep no cookies', clients: 'cookieless' }),
-  sluice({ name: 'sluice-million', title: 'Sluice, memory, 1,000,000 devices', clients: 'million' }),
-  sluice({
+const SETTINGS: readonly Setting[] = [
+  { name: 'sluice', title: 'Sluice, memory' },
+  { name: 'sluice-log', title: 'Sluice, memory, access log on', access: 'all' },
+  { name: 'sluice-cookieless', title: 'Sluice, memory, clients keep no cookies', clients: 'cookieless' },
+  { name: 'sluice-million', title: 'Sluice, memory, 1,000,000 devices', clients: 'million' },
+  {
     name: 'sluice-429',
     title: 'Sluice, memory, refusing',
     status: 429,
     allowance: { tokens: 2, isRefusing: true },
-  }),
-  sluice({ name: 'sluice-5-limits', title: 'Sluice, memory, 5 limits', limits: amongOthers(5) }),
-  sluice({ name: 'sluice-1000-limits', title: 'Sluice, memory, 1,000 limits', limits: amongOthers(1000) }),
-  sluice({ name: 'sluice-redis', title: 'Sluice, Redis', isOnRedis: true }),
-  sluice({ name: 'sluice-redis-hot', title: 'Sluice, Redis, 10 keys', isOnRedis: true, clients: 'hot' }),
+  },
+  { name: 'sluice-5-limits', title: 'Sluice, memory, 5 limits', limits: amongOthers(5) },
+  { name: 'sluice-1000-limits', title: 'Sluice, memory, 1,000 limits', limits: amongOthers(1000) },
+  { name: 'sluice-redis', title: 'Sluice, Redis', isOnRedis: true },
+  { name: 'sluice-redis-hot', title: 'Sluice, Redis, 10 keys', isOnRedis: true, clients: 'hot' },
 ]
 
-function sluice(setting: Setting): Contender {
-  const { name, title, clients = 'known', status, isOnRedis } = setting
+export const SLUICE: readonly Contender[] = SETTINGS.map((setting) => sluice(setting))
+
+/** The same cases, run by the build of another checkout: what a change costs is seen between the two, in one run. */
+export function sluiceOf(folder: string, contenders: readonly Contender[]): readonly Contender[] {
+  const wanted = SETTINGS.filter(({ name }) => contenders.some((contender) => contender.name === name))
+  return wanted.map((setting) => sluice(setting, { suffix: BEFORE, folder }))
+}
+
+/** What the names of another build's contenders end with. */
+export const BEFORE = '@before'
+/** The program, in a checkout's folder. */
+export const MAIN = 'dist/main.js'
+
+function sluice(setting: Setting, build = { suffix: '', folder: '.' }): Contender {
+  const { clients = 'known', status, isOnRedis } = setting
+  const name = setting.name + build.suffix
   return {
     name,
-    title,
+    title: setting.title + build.suffix,
     needs: isOnRedis ? { redis: true } : {},
     limits: LIMITS,
     clients,
@@ -57,15 +71,15 @@ function sluice(setting: Setting): Contender {
     async start(around, allowance) {
       const port = await freePort()
       const file = join(around.folder, `${name}.${port}.yaml`)
-      writeFileSync(file, policyOf(setting, port, around, setting.allowance ?? allowance))
-      return startSluice(port, file)
+      writeFileSync(file, policyOf({ ...setting, name }, port, around, setting.allowance ?? allowance))
+      return startSluice(port, file, build.folder)
     },
   }
 }
 
 /** Runs `sluice serve` with a policy file that listens on a port. */
-export function startSluice(port: number, file: string): Promise<Server> {
-  return startServer([process.execPath, 'dist/main.js', 'serve', '-c', file], { port, isUnderTest: true })
+export function startSluice(port: number, file: string, folder = '.'): Promise<Server> {
+  return startServer([process.execPath, join(folder, MAIN), 'serve', '-c', file], { port, isUnderTest: true })
 }
 
 function policyOf(setting: Setting, port: number, around: Surroundings, { tokens, isRefusing }: Allowance): string {

@@ -1,8 +1,9 @@
 import t from 'tap'
 import { NGINX } from '../../bench/contenders/nginx.ts'
 import { NODE } from '../../bench/contenders/node.ts'
-import { SLUICE } from '../../bench/contenders/sluice.ts'
+import { SLUICE, sluiceOf } from '../../bench/contenders/sluice.ts'
 import { spreadOf } from '../../bench/load/spread.ts'
+import { optionsOf } from '../../bench/options.ts'
 import { markdownOf } from '../../bench/report.ts'
 import { holds, type Results, targetsOf } from '../../bench/targets.ts'
 
@@ -22,6 +23,7 @@ function throughput(name: string, perCpuSecond: number, redisUs: number | null =
     contender,
     perCpuSecond: spread,
     perSecond: spread,
+    rounds: [perCpuSecond],
     redisUs: redisUs === null ? null : spreadOf([redisUs]),
     errors: 0,
   }
@@ -69,4 +71,19 @@ t.test('a cost is better the smaller it is', async (t) => {
       [1.2, true],
     ],
   )
+})
+
+t.test('two builds are compared within each round, and the other one counts for no target', async (t) => {
+  const now = { ...throughput('sluice', 30_000), rounds: [30_000, 10_000, 20_000] }
+  const [other] = sluiceOf('.', [now.contender])
+  const before = { ...now, contender: other!, rounds: [30_000, 20_000, 10_000] }
+  t.equal(other!.name, 'sluice@before')
+  t.match(markdownOf({ ...NOTHING, requests: [now, before] }), '| Sluice, memory | sluice | 1.000 x (0.500 to 2.000) |')
+  t.notMatch(markdownOf({ ...NOTHING, requests: [now] }), 'this build to the other')
+})
+
+t.test('another build has to be there, and built', async (t) => {
+  const folder = t.testdir({})
+  t.match(optionsOf(['--against', folder], []), /has no dist\/main\.js; give the folder of a checkout/)
+  t.match(optionsOf(['--against', '.'], []), { against: '.' })
 })
