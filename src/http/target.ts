@@ -17,7 +17,7 @@ export type Target = {
   readonly authority: string | null
 }
 
-const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)(.*)$/i
+const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)(.*)$/is
 const NO_ALTERNATIVES: readonly string[] = []
 const PERCENT = 0x25
 const DOT = 0x2e

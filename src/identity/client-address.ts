@@ -121,7 +121,7 @@ function find(
 
 /** Node writes a link-local peer with its interface, `fe80::1%eth0`; in a forwarding field that is no address. */
 function peerText(peer: string | undefined): string {
-  return peer?.replace(/%.*$/, '') ?? '0.0.0.0'
+  return peer?.replace(/%.*$/s, '') ?? '0.0.0.0'
 }
 
 function readAddress(written: string, isTrusted: (address: Address) => boolean): ReturnType<ReadHop> {

@@ -11,8 +11,6 @@ type Entry = NonNullable<NonNullable<Draft['exempt']>[number]>
 
 /** What the proxy answers itself, whatever the policy says. */
 const NEVER_FORWARDED = ['CONNECT', 'TRACE']
-/** What is no part of a field's value (RFC 9110 section 5.5). */
-const OUTER_SPACE = /^[\t ]+|[\t ]+$/g
 
 /** What can never have an effect: an entry that an earlier one leaves no request to, and a match that can never hold. */
 export function warnAboutReach(draft: Draft, warn: Report): void {
@@ -75,12 +73,24 @@ function warnAboutMatches(draft: Draft, list: List, warn: Report): void {
       if (wrong !== undefined) warn([list, index, 'match', ...at], wrong)
     }
     for (const [name, value] of Object.entries(header ?? {})) {
-      if (typeof value !== 'string' || value.search(OUTER_SPACE) === -1) continue
-      const write = show(value.replace(OUTER_SPACE, ''))
+      if (typeof value !== 'string') continue
+      const inner = withoutOuterSpace(value)
+      if (inner === value) continue
+      const write = show(inner)
       const message = `${show(value)} begins or ends with a space, which no field does that arrives; write ${write}`
       warn([list, index, 'match', 'header', name], message)
     }
   }
+}
+
+/** A header's value without what is no part of it (RFC 9110 section 5.5). */
+function withoutOuterSpace(value: string): string {
+  const isSpace = (at: number) => value[at] === ' ' || value[at] === '\t'
+  let start = 0
+  let end = value.length
+  while (start < end && isSpace(start)) start++
+  while (end > start && isSpace(end - 1)) end--
+  return value.slice(start, end)
 }
 
 function whyNever(method: string): string | undefined {

@@ -6,10 +6,16 @@ import { isSecretKey, type Span } from './redact.ts'
 export function secretSpans(places: ReadonlyMap<string, Place>): Span[] {
   const spans: Span[] = []
   for (const [path, { start, end }] of places) {
-    const key = /([\w-]+)(\[\d+\])*$/.exec(path)?.[1] ?? ''
-    if (isSecretKey(key)) spans.push({ start, end })
+    if (isSecretKey(lastKey(path))) spans.push({ start, end })
   }
   return spans
+}
+
+/** The last key of a path, of `keys` that of `store.keys[0]`. */
+function lastKey(path: string): string {
+  let key = path
+  while (key.endsWith(']')) key = key.slice(0, key.lastIndexOf('['))
+  return key.slice(key.lastIndexOf('.') + 1)
 }
 
 /** The texts under keys that hold secrets, wherever these stand, and the passwords of addresses. */

@@ -22,7 +22,7 @@ export function either(words: readonly string[]): string {
 
 /** A whole number with its thousands set apart: `1,000,000`. */
 export function grouped(count: number): string {
-  return String(count).replace(/\B(?=(\d{3})+$)/g, ',')
+  return count.toLocaleString('en-US')
 }
 
 /** Text without what a terminal would obey: a policy may come from somebody else. */

@@ -99,10 +99,11 @@ export function readOrigin(text: string): Reading<string> {
 
 /** The text without what stands between `//` and the last `@`: it may hold a password. */
 export function hideUserinfo(text: string): string {
-  const start = text.indexOf('//')
-  // A longer text is not searched: to find no @ behind each of its slashes would take forever.
-  if (text.length > 2000 && start !== -1) return `${text.slice(0, start)}//***`
-  return text.replace(/(\/\/)[^\s'"]*@/g, '$1***@')
+  return text.replace(/[^\s'"]+/g, (word) => {
+    const start = word.indexOf('//')
+    const end = word.lastIndexOf('@')
+    return start === -1 || end < start + 2 ? word : `${word.slice(0, start)}//***${word.slice(end)}`
+  })
 }
 
 function isHostAndPort(text: string): boolean {

@@ -45,6 +45,11 @@ export function isNeverClosed(error: YAMLError): boolean {
 export function explainYamlError(error: YAMLError, line: string): string {
   if (isNeverClosed(error)) return 'a quote opens here and is never closed; write the other one'
   const sentence = SENTENCES[error.code] ?? 'this is not valid YAML; check indentation, quotes and brackets'
-  if (isHarmless(error) || !/[[{,].*\$\{/.test(line)) return sentence
+  if (isHarmless(error) || !isVariableInBrackets(line)) return sentence
   return `${sentence} (between brackets a variable needs quotes: "\${NAME}")`
+}
+
+function isVariableInBrackets(line: string): boolean {
+  const bracket = line.search(/[[{,]/)
+  return bracket !== -1 && line.includes('${', bracket + 1)
 }

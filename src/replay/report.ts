@@ -87,7 +87,7 @@ function placed(first: GroupSummary['first']): string {
 }
 
 function number(value: number): string {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, ',')
+  return value.toLocaleString('en-US')
 }
 
 function percent(share: number): string {

@@ -228,8 +228,9 @@ async function depthOn(connection: Connection, tube: string) {
 
 /** One line of the server's YAML: `reserves: 1`. */
 function countIn(stats: string, key: string): number {
-  const [, digits] = new RegExp(`^${key}: (\\d+)$`, 'm').exec(stats) ?? []
-  if (digits === undefined) throw new Error(`beanstalkd told no ${key}`)
+  const line = stats.split('\n').find((each) => each.startsWith(`${key}: `)) ?? ''
+  const digits = line.slice(key.length + 2).trim()
+  if (!/^\d+$/.test(digits)) throw new Error(`beanstalkd sent no count for ${key}`)
   return Number(digits)
 }
 

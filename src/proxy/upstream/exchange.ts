@@ -5,6 +5,7 @@ import type { UpstreamPolicy } from '../../policy/types.ts'
 import { endInOneWrite, type Pending, writeThisTurn } from '../write-turn.ts'
 import type { Connection, ConnectionUser } from './connection.ts'
 import { type ForwardFailure, faultFailure } from './failure.ts'
+import { informationHead } from './information.ts'
 import type { Pool } from './pool.ts'
 import type { ResponseHead } from './response-parser.ts'
 import { forwardableTrailers } from './trailers.ts'
@@ -113,15 +114,13 @@ export class Exchange implements ConnectionUser, Pending {
     this.upload?.onDrain()
   }
 
-  onInformation({ status, fields, names }: ResponseHead): void {
+  onInformation(head: ResponseHead): void {
     const { request, response } = this.options
-    if (status !== 103 || request.httpVersionMinor === 0 || this.isOver || response.headersSent) return
-    const link = fields.filter((_, i) => i % 2 === 1 && names[(i - 1) / 2] === 'link').flatMap(linkValues)
-    try {
-      response.writeEarlyHints({ link })
-    } catch {
-      // Node refuses links that are not well-formed. They are hints: the answer itself is not the worse without them.
-    }
+    // A client of HTTP/1.0 knows none (RFC 9110 section 15.2), and what 100 says is said by our own decision.
+    if (head.status === 100 || request.httpVersionMinor === 0 || this.isOver || response.headersSent) return
+    // Out of turn it would stand within another response; and it is not worth memory for a client that does not read.
+    const { socket } = response
+    if (socket?.writable && !socket.writableNeedDrain) socket.write(informationHead(head, endToEnd(head)), 'latin1')
   }
 
   onHead(head: ResponseHead, isLast: boolean): void {
@@ -242,11 +241,6 @@ function endToEnd({ status, fields, names }: ResponseHead): Fields {
 function isEventStream({ fields, names }: Fields): boolean {
   const at = names.indexOf('content-type')
   return at !== -1 && /^\s*text\/event-stream\b/i.test(fields[2 * at + 1]!)
-}
-
-/** The members of a Link field: node writes one by one. */
-function linkValues(field: string): string[] {
-  return field.match(/<[^>]*>(?:[^,"]|"[^"]*")*/g)?.map((link) => link.trim()) ?? []
 }
 
 /** Trailers go on where the answer is chunked; node leaves them out elsewhere. */

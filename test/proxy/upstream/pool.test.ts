@@ -196,28 +196,3 @@ t.test('trailers that frame, route or authenticate stay behind, both ways', asyn
   t.match(body, /0\r\nX-Sum: 2\r\n\r\n$/)
   t.notMatch(body, /authorization|forwarded|cookie|evil/i)
 })
-
-t.test(
-  'an Early Hints answer keeps its links, and one that cannot be passed on costs the answer nothing',
-  async (t) => {
-    const { url } = await startBoth(t, ({ send, request }) =>
-      send(
-        request.target === '/good'
-          ? 'HTTP/1.1 103 Early Hints\r\nLink: </a,b>; rel=preload; as=style, </c>; rel=preload\r\nlink: </d>\r\n\r\n'
-          : 'HTTP/1.1 103 Early Hints\r\nLink: not a link\r\n\r\n',
-        ok(),
-      ),
-    )
-    const client = await openClient(t, url)
-    client.write(get('/good'))
-    const hints = await client.answer()
-    t.equal(hints.status, 103)
-    t.equal(hints.all('link').join(', '), '</a,b>; rel=preload; as=style, </c>; rel=preload, </d>')
-    t.equal((await client.answer()).text, 'ok')
-    client.write(get('/bad'))
-    t.equal((await client.answer()).text, 'ok')
-    const old = await openClient(t, url)
-    old.write('GET /good HTTP/1.0\r\nHost: a\r\n\r\n')
-    t.equal((await old.answer()).status, 200, 'a client of HTTP/1.0 knows none')
-  },
-)
