@@ -1,7 +1,5 @@
 import { fileURLToPath } from 'node:url'
 import { startApp } from './app.ts'
-import { createDemo } from './demo/server.ts'
-import { readSettings } from './demo/settings.ts'
 import { SluiceError } from './errors.ts'
 import { createLog } from './log.ts'
 import { formatProblem } from './policy/problem.ts'
@@ -15,6 +13,7 @@ async function start(): Promise<void> {
   if (!result.ok)
     throw new SluiceError('policy_invalid', result.problems.map((problem) => formatProblem(problem)).join('\n'))
   const log = createLog({ level: result.policy.log.level })
+  const { createDemo, readSettings } = await loadDemo()
   const demo = createDemo({ ...readSettings(process.env), log: createLog({ level: 'warn' }) })
   const { url: demoUrl } = await demo.start()
   const app = await startApp(result.policy, { log, version: readVersion() }).catch(async (cause: unknown) => {
@@ -32,6 +31,21 @@ async function start(): Promise<void> {
   }
   process.on('SIGTERM', end)
   process.on('SIGINT', end)
+}
+
+/** The packages that only the demo needs are optional dependencies: they may be missing. */
+async function loadDemo() {
+  try {
+    return { ...(await import('./demo/server.ts')), ...(await import('./demo/settings.ts')) }
+  } catch (cause) {
+    const { code, message } = cause as Error & { code?: string }
+    if (code !== 'ERR_MODULE_NOT_FOUND') throw cause
+    const [what] = message.split(' imported from')
+    throw new SluiceError(
+      'usage',
+      `${what}: the demo upstream needs it. Run npm ci without --omit=optional, or the proxy alone: node dist/main.js serve`,
+    )
+  }
 }
 
 function introduction(url: string, adminUrl: string, demoUrl: string): string {

@@ -177,6 +177,22 @@ for (const [name, ...homes] of HOMES) {
   })
 }
 
+t.test('what only the demo needs is an optional dependency, and nothing else is', async (t) => {
+  const { dependencies, optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
+  const users = (name: string) =>
+    files.filter((file) => sources.get(file)!.packages.some((one) => one === name || one.startsWith(`${name}/`)))
+  // Served as a file by the admin page.
+  const proxied = Object.keys(dependencies).filter((name) => name !== 'uplot')
+  t.same(
+    proxied.filter((name) => users(name).every(isDemo)),
+    [],
+  )
+  t.same(
+    Object.keys(optionalDependencies).filter((name) => users(name).length === 0 || !users(name).every(isDemo)),
+    [],
+  )
+})
+
 t.test('the environment and the exit code are for the entry points', async (t) => {
   const entries = ['main.ts', 'start.ts', 'demo/main.ts', 'demo/worker-main.ts']
   for (const pattern of [/\bprocess\.env\b/, /\bprocess\.exit(?:Code)?\b/, /\{[^}]*\benv\b[^}]*\} = process\b/]) {
