@@ -39,6 +39,7 @@ export function readStats(snapshot: MetricsSnapshot, policy: Policy, nowMs: numb
       allowed: said(name, 'allowed'),
       limited: said(name, 'limited'),
       would_limit: said(name, 'would_limit'),
+      uncharged: said(name, 'uncharged'),
     })),
     inflight: sum('sluice_inflight_requests'),
     upgrades: sum('sluice_upgrades_active'),

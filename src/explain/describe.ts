@@ -1,3 +1,4 @@
+import type { LimitOutcome } from '../limiter/decision.ts'
 import type { Refusal } from '../proxy/recent-refusals.ts'
 import type { ExplainedBucket, ExplainedLimit, Explanation } from './explain.ts'
 
@@ -50,6 +51,13 @@ function rulingLines({ ruling, entry, reason }: Explanation): string[] {
   return []
 }
 
+const OUTCOMES: Readonly<Record<LimitOutcome['outcome'], string>> = {
+  allowed: 'allowed',
+  limited: 'limited',
+  would_limit: 'would limit',
+  uncharged: 'uncharged, for another limit rejects',
+}
+
 function limitLines({
   limit,
   mode,
@@ -62,8 +70,9 @@ function limitLines({
   const name = mode === 'shadow' ? `${limit} (shadow)` : limit
   if (mismatches.length > 0) return [`  ${name}: does not apply, ${mismatches.join(', ')}`]
   if (outcome === null) return [`  ${name}: was not asked`]
+  const left = remaining === null ? '' : `, ${remaining} left`
   const wait = waitMs ? `, ${seconds(waitMs)} to wait` : ''
-  return [`  ${name}: ${outcome.replace('_', ' ')}, ${remaining} left${wait}`, ...buckets.map(bucketLine)]
+  return [`  ${name}: ${OUTCOMES[outcome]}${left}${wait}`, ...buckets.map(bucketLine)]
 }
 
 function bucketLine({ pool, key, burst, rate_per_second: rate, reserve, before, after }: ExplainedBucket): string {
@@ -87,7 +96,7 @@ export function describeRefusal(refusal: Refusal): string {
     `  tier ${tier}, key ${key}`,
     `  network ${network}, ${count(members, 'live member')}`,
     ...limits.map(({ limit, outcome, wait_ms: wait }) => {
-      return `  ${limit}: ${outcome.replace('_', ' ')}${wait > 0 ? `, ${seconds(wait)} to wait` : ''}`
+      return `  ${limit}: ${OUTCOMES[outcome]}${wait > 0 ? `, ${seconds(wait)} to wait` : ''}`
     }),
     `  decided ${refusal.path}, policy ${refusal.policy}`,
   ]

@@ -6,7 +6,7 @@ import type { Jwks } from '../identity/jwks.ts'
 import type { Membership } from '../identity/membership.ts'
 import type { Roll } from '../identity/roll.ts'
 import { remainingTokens, TOKEN } from '../limiter/bucket.ts'
-import type { Decision } from '../limiter/decision.ts'
+import type { Decision, LimitOutcome } from '../limiter/decision.ts'
 import { createLimiter } from '../limiter/limiter.ts'
 import type { Debit, LocalStore } from '../limiter/store.ts'
 import type { ExemptEntry } from '../policy/types.ts'
@@ -37,7 +37,7 @@ export type ExplainedLimit = {
   /** Why the limit does not apply; empty where it does. */
   readonly mismatches: readonly string[]
   /** Null where it does not apply, or was not asked. */
-  readonly outcome: string | null
+  readonly outcome: LimitOutcome['outcome'] | null
   readonly remaining: number | null
   readonly wait_ms: number | null
   readonly buckets: readonly ExplainedBucket[]
@@ -259,7 +259,9 @@ function explainLimit(
 ): ExplainedLimit {
   const said = decision.outcomes.find(({ plan }) => plan.limit.name === limit.limit)
   if (said === undefined) return limit
-  const isCharged = decision.verdict === 'allowed' && said.outcome === 'allowed'
+  // Rejected without a look at the buckets, of which then nothing is known.
+  if (said.outcome === 'uncharged' && looks.length === 0) return { ...limit, outcome: said.outcome }
+  const isCharged = said.outcome === 'allowed'
   return {
     ...limit,
     outcome: said.outcome,

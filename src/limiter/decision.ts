@@ -1,10 +1,15 @@
 import type { LimitPlan } from './plan.ts'
 
+/**
+ * `allowed`: the limit was charged. `limited`: it rejects the request. `would_limit`: it would, but it or the whole policy is in
+ * shadow. `uncharged`: it has the tokens, but another limit rejects the request, or would in shadow, so that none is charged.
+ */
+export const LIMIT_OUTCOMES = ['allowed', 'limited', 'would_limit', 'uncharged'] as const
+
 /** What one limit said about a request. */
 export type LimitOutcome = {
   readonly plan: LimitPlan
-  /** `would_limit`: it refuses, but it or the whole policy is in shadow. */
-  readonly outcome: 'allowed' | 'limited' | 'would_limit'
+  readonly outcome: (typeof LIMIT_OUTCOMES)[number]
   /** Whole tokens left after this request in the emptiest of the buckets behind the limit. */
   readonly remaining: number
   /** Microseconds until the limit would admit the request; 0 when it did. */

@@ -73,15 +73,10 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     const claims = claimAll(identity, plans, keys, debits, false)
     const missing = missingOf(claims)
     if (missing !== null) {
+      const outcomes = withoutCharge(claims, ({ missing }) => missing, mode)
       // In shadow too it costs nothing, or a day in shadow would count more than enforcement will.
-      if (mode === 'shadow') return conclude([missing], [], [], mode, 'local')
-      return {
-        verdict: 'missing',
-        limit: missing.plan,
-        path: 'local',
-        outcomes: [refusedBy(missing.plan)],
-        binding: null,
-      }
+      if (mode === 'shadow') return { verdict: 'allowed', path: 'local', outcomes, binding: null }
+      return { verdict: 'missing', limit: missing.plan, path: 'local', outcomes, binding: null }
     }
     if (debits.length === 0) return conclude(claims, debits, [], mode, 'local')
     const unpaid = unpaidPlans(identity, plans)
@@ -138,10 +133,12 @@ export function createLimiter({ local, shared, onFallback }: LimiterOptions): Li
     mode: Mode,
     keys: LimitKeys | null,
   ): Decision {
-    const denying = plans.find((plan) => plan.limit.onError === 'deny' && isEnforced(plan))
+    const denies = ({ limit }: LimitPlan) => limit.onError === 'deny' && limit.mode === 'enforce'
+    const denying = plans.find(denies)
     if (denying !== undefined && mode === 'enforce') {
       onFallback?.('deny')
-      return { verdict: 'unavailable', limit: denying, path: 'fallback', outcomes: [refusedBy(denying)], binding: null }
+      const outcomes = withoutCharge(claimAll(identity, plans, keys, [], true), ({ plan }) => denies(plan), mode)
+      return { verdict: 'unavailable', limit: denying, path: 'fallback', outcomes, binding: null }
     }
     const counted = plans.filter((plan) => plan.limit.onError === 'local')
     onFallback?.(counted.length > 0 ? 'local' : 'allow')
@@ -179,9 +176,18 @@ function payAll(
   }
 }
 
-/** What a limit says that refuses without having looked at a bucket. */
-function refusedBy(plan: LimitPlan): LimitOutcome {
-  return { plan, outcome: 'limited', remaining: 0, waitUs: 0, nextUs: 0 }
+/** What the limits say where some reject without a look at a bucket: none is charged. */
+function withoutCharge(
+  claims: readonly Claim[],
+  rejects: (claim: Claim) => boolean,
+  mode: Mode,
+): readonly LimitOutcome[] {
+  for (const claim of claims) claim.outcome = rejects(claim) ? rejection(claim, mode) : 'uncharged'
+  return claims
+}
+
+function rejection({ group }: Claim, mode: Mode): 'limited' | 'would_limit' {
+  return group === 0 && mode === 'enforce' ? 'limited' : 'would_limit'
 }
 
 /** Adds each limit's debits to the list, and says which are whose. */
@@ -317,10 +323,13 @@ function conclude(
   let isRefused = false
   for (const claim of claims) {
     if (!claim.missing && admitsAll(claim, debits, debts)) continue
-    claim.outcome = claim.group === 0 && mode === 'enforce' ? 'limited' : 'would_limit'
+    claim.outcome = rejection(claim, mode)
     if (claim.group === 0) isRefused = true
   }
-  for (const claim of claims) settle(claim, debits, debts, isRefused)
+  for (const claim of claims) {
+    if (isRefused && claim.outcome === 'allowed') claim.outcome = 'uncharged'
+    settle(claim, debits, debts)
+  }
   if (mode === 'shadow') return { verdict: 'allowed', path, outcomes: claims, binding: null }
   const binding = bindingOf(claims)
   if (binding?.outcome === 'limited') return { verdict: 'limited', path, outcomes: claims, binding }
@@ -328,11 +337,11 @@ function conclude(
 }
 
 /** Works out what a limit has left, and when it has more, from the debts before the charge. */
-function settle(claim: Claim, debits: readonly Debit[], debts: readonly number[], isRefused: boolean): void {
-  const { first, count } = claim
+function settle(claim: Claim, debits: readonly Debit[], debts: readonly number[]): void {
+  const { first, count, outcome } = claim
   if (count === 0) return
-  const isAdmitted = claim.outcome === 'allowed'
-  const isCharged = isAdmitted && !isRefused
+  const isCharged = outcome === 'allowed'
+  const isAdmitted = isCharged || outcome === 'uncharged'
   let remaining = Number.POSITIVE_INFINITY
   let wait = 0
   let next = 0

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { MARK_PROBLEMS } from '../identity/device-mark.ts'
 import { TOKEN_PROBLEMS } from '../identity/jwt.ts'
+import { LIMIT_OUTCOMES } from '../limiter/decision.ts'
 import { createDurations, createTally } from './tally.ts'
 
 const REQUEST_OUTCOMES = ['forwarded', 'limited', 'denied', 'exempt', 'error', 'aborted'] as const
@@ -114,7 +115,7 @@ export function announceSeries(metrics: Metrics, routes: readonly string[], limi
     for (const route of routes) requests.inc({ route, outcome }, 0)
   }
   for (const limit of limits) {
-    for (const outcome of ['allowed', 'limited', 'would_limit']) limitDecisions.inc({ limit, outcome }, 0)
+    for (const outcome of LIMIT_OUTCOMES) limitDecisions.inc({ limit, outcome }, 0)
   }
   for (const path of ['local', 'leased', 'store', 'fallback']) decisionSeconds.announce(path)
   for (const result of ['admitted', 'full', 'limited']) metrics.admissions.inc({ result }, 0)

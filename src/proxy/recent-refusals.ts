@@ -1,5 +1,5 @@
 import type { Identity, Tier } from '../identity/identity.ts'
-import type { Decision } from '../limiter/decision.ts'
+import type { Decision, LimitOutcome } from '../limiter/decision.ts'
 
 /** A request that the limits refused, as it was decided. Pseudonyms only, and nothing that a client wrote. */
 export type Refusal = {
@@ -19,7 +19,11 @@ export type Refusal = {
   /** The limit that the client was told about. */
   readonly binding: string | null
   readonly wait_ms: number
-  readonly limits: readonly { readonly limit: string; readonly outcome: string; readonly wait_ms: number }[]
+  readonly limits: readonly {
+    readonly limit: string
+    readonly outcome: LimitOutcome['outcome']
+    readonly wait_ms: number
+  }[]
   readonly path: Decision['path']
   readonly policy: string
 }

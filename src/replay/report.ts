@@ -51,11 +51,12 @@ function aboutOutcomes({ log, policy, against }: Summary): string[] {
 }
 
 function aboutLimits({ limits, denied, refused }: PolicySummary, where: string): string[] {
-  const rows = [['limit', 'per', 'applied', 'refused', 'share', 'clients', 'first refusal']]
+  const rows = [['limit', 'per', 'applied', 'charged', 'refused', 'share', 'clients', 'first refusal']]
   for (const limit of limits) {
-    const { name, per, mode, applied, would_limit: would, share, clients, first } = limit
-    const count = mode === 'shadow' || would > 0 ? `(${number(would)})` : number(limit.requests)
-    rows.push([name, per, number(applied), count, percent(share), counted(clients), placed(first)])
+    const { name, per, mode, applied, would_limit: would, uncharged, requests, share, clients, first } = limit
+    const count = mode === 'shadow' || would > 0 ? `(${number(would)})` : number(requests)
+    const charged = number(applied - would - uncharged - requests)
+    rows.push([name, per, number(applied), charged, count, percent(share), counted(clients), placed(first)])
   }
   const lines = [
     `Limits ${where}${limits.some(({ would_limit: would }) => would > 0) ? ' (in brackets: would, in shadow)' : ''}:`,

@@ -47,6 +47,8 @@ export type PolicySummary = {
     readonly mode: string
     readonly applied: number
     readonly would_limit: number
+    /** Requests that another limit rejected while this one had the tokens: it took none. */
+    readonly uncharged: number
   })[]
   readonly denied: Readonly<Record<string, number>>
 }
@@ -79,7 +81,7 @@ export function summarize(replayed: Replayed, options: SummaryOptions): Summary 
     tiers: Object.fromEntries(tally.tiers),
     refused: group(tally.refused),
     limits: limits.map((limit) => {
-      const { applied, wouldLimit, refused } = tally.limits.get(limit.name)!
+      const { applied, wouldLimit, uncharged, refused } = tally.limits.get(limit.name)!
       const { name, per } = limit
       return {
         name,
@@ -87,6 +89,7 @@ export function summarize(replayed: Replayed, options: SummaryOptions): Summary 
         mode: limit.mode,
         applied,
         would_limit: wouldLimit,
+        uncharged,
         ...group(refused),
       }
     }),

@@ -9,9 +9,10 @@ export type Place = { readonly file: string; readonly line: number; readonly tim
 export type Group = { requests: number; first: Place | null; readonly clients: Clients }
 
 export type LimitTally = {
-  /** Requests that it applied to, and those that it would have refused were it not in shadow. */
+  /** Requests that it applied to; of these, those that it would have rejected were it not in shadow, and those that it had tokens for while another limit rejected them. */
   applied: number
   wouldLimit: number
+  uncharged: number
   readonly refused: Group
 }
 
@@ -32,7 +33,9 @@ export function createTally(policy: Policy): Tally {
     outcomes: { forwarded: 0, exempt: 0, limited: 0, denied: 0, error: 0 },
     tiers: new Map(),
     refused: createGroup(),
-    limits: new Map(policy.limits.map(({ name }) => [name, { applied: 0, wouldLimit: 0, refused: createGroup() }])),
+    limits: new Map(
+      policy.limits.map(({ name }) => [name, { applied: 0, wouldLimit: 0, uncharged: 0, refused: createGroup() }]),
+    ),
     denied: new Map(),
   }
 }
@@ -56,6 +59,7 @@ export function count(tally: Tally, verdict: Verdict, place: Place): void {
     const limit = tally.limits.get(plan.limit.name)!
     limit.applied++
     if (said === 'would_limit') limit.wouldLimit++
+    if (said === 'uncharged') limit.uncharged++
     if (said === 'limited') addTo(limit.refused, verdict, place)
   }
 }

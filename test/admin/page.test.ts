@@ -26,6 +26,27 @@ t.test('refusals appear while they happen, in the rates, under their limit and a
   await shoot(page, 'refusals')
 })
 
+t.test('a limit that was not charged because another one refused does not count as passed', async (t) => {
+  const all = limitOf({ name: 'all', burst: 1_000_000 })
+  const login = limitOf({ name: 'login', rate: { tokens: 1, seconds: 3600 }, burst: 1 })
+  const { page, ask, flood } = await open(t, { limits: [all, login] })
+  await ask()
+  const stop = flood()
+  const row = page.locator('#limits tr').filter({ hasText: 'all' })
+  await page.locator('#limits tr.bad').waitFor()
+  await row
+    .locator('td', { hasText: /^[1-9]/ })
+    .nth(1)
+    .waitFor()
+  const cells = await row.locator('td').allTextContents()
+  const headings = await page.locator('#limits').locator('xpath=..').locator('th').allTextContents()
+  const cell = (heading: string) => cells[headings.indexOf(heading)]
+  t.ok(Number(cell('Passed / s')) <= 1, 'the one request that was charged, between two looks')
+  t.equal(cell('Refused / s'), '0')
+  t.ok(Number(cell('Refused by another limit / s')) > 0)
+  await stop()
+})
+
 t.test('a key is found by what its client shows, and reset: the client passes again', async (t) => {
   const { page, ask } = await open(t)
   await ask(3)

@@ -61,6 +61,19 @@ t.test('a burst is refused as the proxy would have refused it', async (t) => {
   t.same([summary.against, summary.difference, summary.own], [null, null, null])
 })
 
+t.test('a limit that another one kept from being charged counts the request as uncharged', async (t) => {
+  const policy = POLICY.replace(']', ', {name: all, per: global, rate: 60/min, burst: 8}]')
+  const files = { log: burst, policy }
+  const { summary } = await summarize(t, files, ['log', '--policy', 'policy'])
+  t.match(summary.policy.limits, [
+    { name: 'device', applied: 10, requests: 5, uncharged: 0 },
+    { name: 'all', applied: 10, requests: 0, uncharged: 5 },
+  ])
+  const { out } = await run(t, files, ['log', '--policy', 'policy'])
+  t.match(out, /^limit +per +applied +charged +refused/m)
+  t.match(out, /^all +global +10 +5 +0 /m)
+})
+
 t.test('two policies are told apart request by request', async (t) => {
   const files = { log: burst, policy: POLICY, tight: TIGHT }
   const { summary } = await summarize(t, files, ['log', '--policy', 'tight', '--against', 'policy'])

@@ -265,7 +265,7 @@ t.test('several limits', async (t) => {
     it.passes(alice, 2)
     const decision = it.decide(alice)
     t.match(said(decision, 'burst'), { outcome: 'limited', waitUs: 1_000_000 })
-    t.match(said(decision, 'long'), { outcome: 'allowed', remaining: 8, waitUs: 0 })
+    t.match(said(decision, 'long'), { outcome: 'uncharged', remaining: 8, waitUs: 0 })
   })
 
   t.test('the longest wait binds a refusal', async (t) => {
@@ -293,7 +293,7 @@ t.test('several limits', async (t) => {
       it.decide(alice)
       for (let i = 0; i < 8; i++) it.decide(device('x', { ...home, id: `network-${i}` }))
       const decision = it.decide(alice)
-      t.match(said(decision, 'admitting'), { outcome: 'allowed', remaining: 1 })
+      t.match(said(decision, 'admitting'), { outcome: 'uncharged', remaining: 1 })
       t.match(decision, { verdict: 'limited', binding: { plan: { limit: { name: 'refusing' } }, remaining: 2 } })
     }
   })
@@ -486,12 +486,15 @@ t.test('with a shared store', async (t) => {
       ],
       { shared: failing },
     )
-    t.match(await it.ask(alice), {
+    const decision = await it.ask(alice)
+    t.match(decision, {
       verdict: 'unavailable',
       path: 'fallback',
       limit: { limit: { name: 'strict' } },
       binding: null,
     })
+    t.match(said(decision, 'strict'), { outcome: 'limited' })
+    t.match(said(decision, 'open'), { outcome: 'uncharged' })
     t.same(it.fallbacks, ['deny'])
     t.equal(it.local.size(), 0, 'what is refused costs nothing')
   })

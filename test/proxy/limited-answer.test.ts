@@ -31,7 +31,7 @@ function answerTo(decision: Parameters<typeof refusalAnswer>[0], refuse: Partial
 const TWO = limited(
   outcomeOf({ name: 'device', burst: 30 }, { waitUs: 6_000_001, nextUs: 1_500_000 }),
   outcomeOf({ name: 'login', burst: 10 }, { waitUs: 2_000_000, nextUs: 2_000_000 }),
-  outcomeOf({ name: 'network', burst: 50 }, { outcome: 'allowed', remaining: 9, waitUs: 0 }),
+  outcomeOf({ name: 'network', burst: 50 }, { outcome: 'uncharged', remaining: 9, waitUs: 0 }),
 )
 
 t.test('a refusal by limits is a 429 that says when to come back and why', async (t) => {

@@ -200,7 +200,7 @@ t.test('log lines', async (t) => {
     t.match(record, { verdict: 'limited', binding: 'device', tier: 'overflow', path: 'local', policy: 'test' })
     t.same(record!.limits, [
       { limit: 'device', outcome: 'limited' },
-      { limit: 'ample', outcome: 'allowed' },
+      { limit: 'ample', outcome: 'uncharged' },
       { limit: 'shade', outcome: 'would_limit' },
     ])
     t.ok((record!.wait_ms as number) > 3_590_000 && (record!.wait_ms as number) <= 3_600_000)

@@ -39,6 +39,7 @@ function limitRow(limit, before, rate) {
     `${rateText(limit.rate)}, ${limit.burst} at once, per ${[limit.per].flat().join(' and ')}`,
     perSecond(before === undefined ? 0 : rate(limit.allowed, before.allowed)),
     perSecond(refused),
+    perSecond(before === undefined ? 0 : rate(limit.uncharged, before.uncharged)),
     refusedBy(limit),
   ]
   return make('tr', refused > 0 ? { class: 'bad' } : {}, ...cells.map((cell) => make('td', {}, cell)))
