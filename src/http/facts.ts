@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { namesOf } from './fields.ts'
+import { requestNamesOf } from './fields.ts'
 import { rememberFew } from './remember-few.ts'
 import { parseTarget, type Target } from './target.ts'
 
@@ -65,7 +65,8 @@ export function readFacts(request: RequestHead, options: FactsOptions): Facts | 
     const refusal = judgeCoding(coding, request.httpVersionMinor)
     if (refusal !== null) return refusal
   }
-  const names = namesOf(rawHeaders)
+  const names = requestNamesOf(rawHeaders)
+  if (names === null) return bad('A field has a name that reads like Content-Length or Transfer-Encoding.')
   const singleFields = options.singleFields.length === 0 ? SINGLE_FIELDS : [...SINGLE_FIELDS, ...options.singleFields]
   for (const field of singleFields) {
     const first = names.indexOf(field)

@@ -13,7 +13,33 @@ export function namesOf(list: readonly string[]): string[] {
   return names
 }
 
+/** The names of a request's fields, in lower case; null where one only looks like a framing field. */
+export function requestNamesOf(list: readonly string[]): string[] | null {
+  const names: string[] = []
+  for (let i = 0; i < list.length; i += 2) {
+    const name = requestName(list[i]!)
+    if (name === null) return null
+    names.push(name)
+  }
+  return names
+}
+
+const requestName = rememberFew((name) => {
+  const lower = lowerCaseName(name)
+  return isFramingLookAlike(lower) ? null : lower
+})
+
 /** Takes names and values in turn. */
 export function fieldsOf(list: readonly string[]): Fields {
   return { fields: [...list], names: namesOf(list) }
+}
+
+/**
+ * Whether a name (lower case) is that of a framing field once everything but letters is removed, and is not that field: some
+ * receiver would frame the message by it, and see a request in it that nobody counted.
+ */
+export function isFramingLookAlike(name: string): boolean {
+  if (name === 'content-length' || name === 'transfer-encoding') return false
+  const letters = name.replace(/[^a-z]/g, '')
+  return letters === 'contentlength' || letters === 'transferencoding'
 }

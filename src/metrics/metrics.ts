@@ -61,6 +61,10 @@ export function createMetrics(build: { readonly version: string; readonly node: 
       'sluice_untrusted_forwarding_total',
       'Requests whose forwarding fields were ignored because their peer is not trusted.',
     ),
+    lookAlikes: counter(
+      'sluice_look_alike_headers_total',
+      'Headers and trailers dropped because their name reads like one that the policy reads or trusts.',
+    ),
     storeUp: gauge('sluice_store_up', 'Whether the shared store answers; 1 where there is none to be away.'),
     storeCalls: tally('sluice_store_calls_total', 'Calls to the shared store.', ['result']),
     storeSeconds: durations('sluice_store_duration_seconds', 'Time a call to the shared store took.', DECISION_SECONDS),

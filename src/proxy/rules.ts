@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { compileCors } from '../http/cors.ts'
 import type { Facts } from '../http/facts.ts'
+import { compileFieldRoles, type FieldRoles } from '../http/field-roles.ts'
 import { type Address, compileCidrs } from '../identity/address.ts'
 import { compileClientAddress } from '../identity/client-address.ts'
 import { compileIdentify, type Identify, type IdentifyOptions } from '../identity/identify.ts'
@@ -11,7 +12,6 @@ import { type LimitPlan, planLimit } from '../limiter/plan.ts'
 import { compileMatch, isEmptyMatch } from '../policy/match.ts'
 import type { DenyEntry, ExemptEntry, IdentityPolicy, Policy } from '../policy/types.ts'
 import { compileDeviceAnswer } from './device-cookie-answer.ts'
-import { isForwarding } from './request-fields.ts'
 
 /** What the policy says of one request before anybody is counted. */
 export type Ruling =
@@ -55,7 +55,7 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
   const keyring = createKeyring(policy.identity.secrets)
   const identify = kept?.identify ?? compileIdentify(policy.identity, keyring, options)
   const { trustedProxies, clientAddress } = policy.identity
-  const peerFields = peerFieldsOf(policy.identity)
+  const fieldRoles = fieldRolesOf(policy)
   const { deviceCookie } = identify
 
   function routeOf(name: string | undefined): string {
@@ -87,11 +87,12 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
     routes: routesOf(policy),
     clientAddress: kept?.clientAddress ?? compileClientAddress(trustedProxies, clientAddress),
     identify,
-    limitKeys: compileKeys(policy, keyring),
+    limitKeys: compileKeys(policy, keyring, fieldRoles),
     /** Null where devices get no mark. */
     deviceAnswer: deviceCookie && compileDeviceAnswer(deviceCookie, policy.identity.deviceCookie, options.wallMs),
     cors: compileCors(policy.refuse.cors.origins),
-    peerFields,
+    /** What becomes of a request's field, by its name. */
+    fieldRoles,
     /** Fields that a client may send once only, so that what is keyed is what is forwarded. */
     singleFields: singleFieldsOf(policy),
   }
@@ -102,15 +103,14 @@ export function apart(rules: Rules, jwks: Jwks | null): Rules {
   const { policy } = rules
   const keyring = createKeyring(policy.identity.secrets)
   const identify = compileIdentify(policy.identity, keyring, jwks === null ? {} : { jwks })
-  return { ...rules, identify, limitKeys: compileKeys(policy, keyring) }
+  return { ...rules, identify, limitKeys: compileKeys(policy, keyring, rules.fieldRoles) }
 }
 
-function compileKeys({ identity, limits }: Policy, keyring: Keyring) {
-  const peerFields = peerFieldsOf(identity)
+function compileKeys({ identity, limits }: Policy, keyring: Keyring, fieldRoles: FieldRoles) {
   return compileLimitKeys(limits, {
     keyring,
     areTokensVerified: identity.jwt.length > 0,
-    isPeerField: (name) => isForwarding(name, peerFields),
+    isPeerField: (name) => fieldRoles(name).isForwarding,
   })
 }
 
@@ -123,6 +123,14 @@ export function routesOf(policy: Policy): readonly string[] {
 function peerFieldsOf({ clientAddress, clientCertificate }: IdentityPolicy): readonly string[] {
   const address = clientAddress.kind === 'header' ? [clientAddress.header] : []
   return clientCertificate === null ? address : [...address, clientCertificate.header]
+}
+
+function fieldRolesOf(policy: Policy): FieldRoles {
+  const { deviceCookie } = policy.identity
+  const matched = [...policy.limits, ...policy.exempt, ...policy.deny].flatMap(({ match }) => match.headers)
+  const readFields = [...singleFieldsOf(policy), ...matched.map(({ name }) => name)]
+  if (deviceCookie.enabled) readFields.push(deviceCookie.tokenHeader)
+  return compileFieldRoles({ peerFields: peerFieldsOf(policy.identity), readFields })
 }
 
 function singleFieldsOf({ identity, limits }: Policy): readonly string[] {

@@ -47,7 +47,7 @@ import { countRequest, logRequest } from './observe.ts'
 import type { Orders } from './orders.ts'
 import { type OwnAnswer, sendOwnAnswer } from './own-answer.ts'
 import type { RecentRefusals } from './recent-refusals.ts'
-import { isForwarding, requestFields } from './request-fields.ts'
+import { requestFields } from './request-fields.ts'
 import { compileRules, type Rules } from './rules.ts'
 import { cutStalledReaders } from './stalled-readers.ts'
 import type { TopRefused } from './top-refused.ts'
@@ -161,6 +161,8 @@ export function createProxy(options: ProxyOptions): Proxy {
   const watch = createAddressWatch({ clock, log })
   watch.use(options.policy.identity.trustedProxies.length)
 
+  const onLookAlike = () => metrics.lookAlikes.inc()
+
   function run(exchange: Exchange): void {
     const { request, rules } = exchange
     const { maxHeaders, maxHeaderBytes } = settings
@@ -173,7 +175,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     exchange.facts = facts
     const client = rules.clientAddress(request.socket.remoteAddress, facts.headers)
     if (client.isPeerTrusted) exchange.requestId = readRequestId(facts.headers['x-request-id']) ?? exchange.requestId
-    const isForwarded = !client.isPeerTrusted && facts.names.some((name) => isForwarding(name, rules.peerFields))
+    const isForwarded = !client.isPeerTrusted && facts.names.some((name) => rules.fieldRoles(name).isForwarding)
     if (isForwarded) metrics.untrustedForwarding.inc()
     watch.note(client, isForwarded)
 
@@ -266,13 +268,16 @@ export function createProxy(options: ProxyOptions): Proxy {
       fields: requestFields(facts, {
         peer: request.socket.remoteAddress,
         isPeerTrusted: client.isPeerTrusted,
-        peerFields: rules.peerFields,
+        fieldRoles: rules.fieldRoles,
+        onLookAlike,
         deviceCookie: rules.identify.deviceCookie,
         host: upstream.preserveHost && facts.authority !== '' ? facts.authority : ownHost,
         requestId: exchange.requestId,
         via,
       }),
       hasBody: facts.hasBody,
+      fieldRoles: rules.fieldRoles,
+      onLookAlike,
       onAnswer: (status: number, answer: Fields) => answerFields(exchange, status, answer),
       onFailure: (failure: ForwardFailure) => failed(exchange, failure),
     }

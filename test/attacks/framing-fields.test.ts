@@ -1,6 +1,6 @@
 import t from 'tap'
-import { ask, get, post } from '../fixtures/raw-client.ts'
-import { holdRefusals, startThrough } from '../fixtures/through.ts'
+import { get } from '../fixtures/raw-client.ts'
+import { holdRefusals } from '../fixtures/through.ts'
 
 t.test('space before the colon: 400', async (t) => {
   await holdRefusals(t, [
@@ -40,24 +40,11 @@ t.test('bare CR, LF, NUL and other controls: 400', async (t) => {
   ])
 })
 
-t.test('look-alikes of framing fields', async (t) => {
-  t.test('with a control: 400', async (t) => {
-    const chunks = '\r\n\r\n3\r\nabc\r\n0\r\n\r\n'
-    await holdRefusals(t, [
-      ['Content-Length\\v', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length\v: 5\r\n\r\nabcde', 400],
-      ['\\vTransfer-Encoding', `POST / HTTP/1.1\r\nHost: a\r\n\vTransfer-Encoding: chunked${chunks}`, 400],
-      ['Transfer-Encoding\\0', `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding\0: chunked${chunks}`, 400],
-    ])
-  })
-
-  t.test('with an underscore: dropped', async (t) => {
-    const { url, upstream } = await startThrough(t)
-    for (const field of ['Transfer_Encoding: chunked', 'Content_Length: 30', 'content_length: 0']) {
-      t.equal((await ask(t, url, post('/', 'abc', field))).status, 200, field)
-    }
-    for (const { fields, body } of upstream.seen) {
-      t.notOk(fields.some(([name]) => name.includes('_')))
-      t.equal(body.toString(), 'abc')
-    }
-  })
+t.test('framing fields with a control in their name: 400', async (t) => {
+  const chunks = '\r\n\r\n3\r\nabc\r\n0\r\n\r\n'
+  await holdRefusals(t, [
+    ['Content-Length\\v', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length\v: 5\r\n\r\nabcde', 400],
+    ['\\vTransfer-Encoding', `POST / HTTP/1.1\r\nHost: a\r\n\vTransfer-Encoding: chunked${chunks}`, 400],
+    ['Transfer-Encoding\\0', `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding\0: chunked${chunks}`, 400],
+  ])
 })

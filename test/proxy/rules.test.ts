@@ -189,11 +189,13 @@ t.test('what the policy keys clients by may come once only', async (t) => {
   const { identity } = policyOf()
   t.same(compileRules(policyOf()).singleFields, [])
   t.same(compileRules(policyOf({ identity: { ...identity, apiKeys } })).singleFields, ['x-api-key'])
-  t.same(compileRules(policyOf()).peerFields, [])
   const clientAddress = { kind: 'header', header: 'cf-connecting-ip' } as const
   const clientCertificate = { header: 'x-cert', field: null, enrolment: 'controlled' } as const
-  const { peerFields } = compileRules(policyOf({ identity: { ...identity, clientAddress, clientCertificate } }))
-  t.same(peerFields, ['cf-connecting-ip', 'x-cert'])
+  const { fieldRoles } = compileRules(policyOf({ identity: { ...identity, clientAddress, clientCertificate } }))
+  for (const name of ['cf-connecting-ip', 'x-cert']) {
+    t.notOk(compileRules(policyOf()).fieldRoles(name).isForwarding, name)
+    t.ok(fieldRoles(name).isForwarding, name)
+  }
 })
 
 t.test('while a shared store is away an instance grants its part', async (t) => {

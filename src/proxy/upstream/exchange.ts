@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { FieldRoles } from '../../http/field-roles.ts'
 import type { Fields } from '../../http/fields.ts'
 import { isHopByHop, nominatedFields } from '../../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../../policy/types.ts'
@@ -20,6 +21,10 @@ export type ForwardOptions = {
   /** Names and values in turn. */
   readonly fields: readonly string[]
   readonly hasBody: boolean
+  /** Tells which trailers may go on. */
+  readonly fieldRoles: FieldRoles
+  /** Called for each trailer that is dropped since its name reads like a field that somebody trusts. */
+  readonly onLookAlike: () => void
   /** Given the upstream's status and end-to-end fields, gives the fields to answer with, names and values in turn. */
   readonly onAnswer: (status: number, answer: Fields) => string[]
   /** The upstream gave no answer, or broke off in the middle of one. Not called when the client has gone. */
@@ -95,10 +100,13 @@ export class Exchange implements ConnectionUser, Pending {
     // The head does not wait for the body, but goes with as much of it as is already here.
     socket.write(requestHead(this.options, isChunked ? 'Transfer-Encoding: chunked\r\n' : ''), 'latin1')
     const { idleTimeout, responseTimeout } = this.upstream
+    const { fieldRoles, onLookAlike } = this.options
     this.upload = startUpload({
       request,
       connection,
       isChunked,
+      fieldRoles,
+      onLookAlike,
       idleTimeout,
       onEnd: () => connection.sent(responseTimeout),
     })

@@ -1,3 +1,5 @@
+import { type FieldRoles, hyphenated } from '../../http/field-roles.ts'
+import { isFramingLookAlike } from '../../http/fields.ts'
 import { isHopByHop } from '../../http/hop-by-hop.ts'
 
 /**
@@ -30,12 +32,34 @@ const HEADER_ONLY = new Set([
   'x-request-id',
 ])
 
-/** The trailers (names and values in turn) that may go on behind a body. */
+/** The trailers (names and values in turn) that may go on behind a response's body. */
 export function forwardableTrailers(fields: readonly string[]): string[] {
-  return fields.filter((_, i) => isForwardable(fields[i - (i % 2)]!.toLowerCase().replaceAll('_', '-')))
+  return fields.filter((_, i) => isForwardable(fields[i - (i % 2)]!.toLowerCase()))
 }
 
-function isForwardable(name: string): boolean {
+/**
+ * The trailers that may go on behind a request's body: besides those of any message, none that the policy reads or trusts, for an
+ * upstream that merges them into the header would see another request than the one that was decided on.
+ */
+export function forwardableRequestTrailers(
+  fields: readonly string[],
+  fieldRoles: FieldRoles,
+  onLookAlike: () => void,
+): string[] {
+  const kept: string[] = []
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!.toLowerCase()
+    const role = fieldRoles(name)
+    if (role.isLookAlike || isFramingLookAlike(name)) onLookAlike()
+    else if (!role.isReplaced && !role.isForwarding && !role.isRead && isForwardable(name)) {
+      kept.push(fields[i]!, fields[i + 1]!)
+    }
+  }
+  return kept
+}
+
+function isForwardable(written: string): boolean {
+  const name = hyphenated(written)
   if (isHopByHop(name) || HEADER_ONLY.has(name)) return false
   return !/^(?:content-|if-|x-forwarded-|x-ratelimit-|ratelimit)/.test(name)
 }

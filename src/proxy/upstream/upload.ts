@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
+import type { FieldRoles } from '../../http/field-roles.ts'
 import type { Connection } from './connection.ts'
-import { forwardableTrailers } from './trailers.ts'
+import { forwardableRequestTrailers } from './trailers.ts'
 
 export type Upload = {
   /** The connection takes more. */
@@ -13,12 +14,15 @@ export type UploadOptions = {
   readonly request: IncomingMessage
   readonly connection: Connection
   readonly isChunked: boolean
+  readonly fieldRoles: FieldRoles
+  readonly onLookAlike: () => void
   readonly idleTimeout: number
   readonly onEnd: () => void
 }
 
 /** Sends a request's body as it comes, as fast as the upstream takes it. */
-export function startUpload({ request, connection, isChunked, idleTimeout, onEnd }: UploadOptions): Upload {
+export function startUpload(options: UploadOptions): Upload {
+  const { request, connection, isChunked, idleTimeout, onEnd } = options
   const { socket } = connection
 
   function onData(chunk: Buffer): void {
@@ -38,7 +42,7 @@ export function startUpload({ request, connection, isChunked, idleTimeout, onEnd
   }
 
   function onLast(): void {
-    if (isChunked) socket.write(`0\r\n${trailerLines(request.rawTrailers)}\r\n`, 'latin1')
+    if (isChunked) socket.write(`0\r\n${trailerLines(request.rawTrailers, options)}\r\n`, 'latin1')
     onEnd()
   }
 
@@ -73,9 +77,9 @@ export function discardRest(request: IncomingMessage): void {
   request.resume()
 }
 
-function trailerLines(rawTrailers: readonly string[]): string {
+function trailerLines(rawTrailers: readonly string[], { fieldRoles, onLookAlike }: UploadOptions): string {
   if (rawTrailers.length === 0) return ''
-  const fields = forwardableTrailers(rawTrailers)
+  const fields = forwardableRequestTrailers(rawTrailers, fieldRoles, onLookAlike)
   let lines = ''
   for (let i = 0; i < fields.length; i += 2) lines += `${fields[i]}: ${fields[i + 1]}\r\n`
   return lines
