@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { Hono } from 'hono'
-import type { DemoEnv } from './env.ts'
+import type { DemoEnv } from './hono-env.ts'
 import { wholeQuery } from './query.ts'
-import { answerRaw, answerRawJson } from './raw.ts'
+import { streamJson, streamResponse } from './stream-response.ts'
 
 const MAX_BYTES = 2 * 1024 ** 3
 /** The byte at each offset is the offset modulo 256, so that a reader can tell what is missing or doubled. */
@@ -14,7 +14,7 @@ export function bytesRoutes(app: Hono<DemoEnv>): void {
   app.get('/bytes', (c) => {
     const n = wholeQuery(c, 'n', { min: 0, max: MAX_BYTES })
     if (n instanceof Response) return n
-    return answerRaw(c, async ({ env }) => {
+    return streamResponse(c, async ({ env }) => {
       env.outgoing.writeHead(200, {
         'content-type': 'application/octet-stream',
         'content-length': n,
@@ -26,10 +26,10 @@ export function bytesRoutes(app: Hono<DemoEnv>): void {
   })
 
   app.on(['POST', 'PUT', 'PATCH'], '/upload', (c) =>
-    answerRaw(c, async ({ env }) => {
+    streamResponse(c, async ({ env }) => {
       let bytes = 0
       for await (const chunk of env.incoming as AsyncIterable<Buffer>) bytes += chunk.length
-      answerRawJson(env.outgoing, { bytes })
+      streamJson(env.outgoing, { bytes })
     }),
   )
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Context, Hono } from 'hono'
-import type { DemoEnv } from './env.ts'
-import { answerRaw, answerRawJson } from './raw.ts'
+import type { DemoEnv } from './hono-env.ts'
+import { streamJson, streamResponse } from './stream-response.ts'
 
 /** What a request looked like on arrival: how one sees what a proxy made of it. */
 export type Echo = {
@@ -23,7 +23,7 @@ const MAX_TEXT_BYTES = 64 * 1024
 
 /** `/echo` and everything below it, by any method: answers with the request as JSON. */
 export function echoRoutes(app: Hono<DemoEnv>): void {
-  app.all('/echo/*', (c) => answerRaw(c, echo))
+  app.all('/echo/*', (c) => streamResponse(c, echo))
 }
 
 async function echo(c: Context<DemoEnv>): Promise<void> {
@@ -39,7 +39,7 @@ async function echo(c: Context<DemoEnv>): Promise<void> {
     body_length: length,
     body: text,
   }
-  answerRawJson(outgoing, answer)
+  streamJson(outgoing, answer)
 }
 
 async function readText(incoming: IncomingMessage): Promise<{ readonly length: number; readonly text: string | null }> {

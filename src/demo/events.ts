@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import type { Hono } from 'hono'
-import type { DemoEnv } from './env.ts'
+import type { DemoEnv } from './hono-env.ts'
 import { wholeQuery } from './query.ts'
-import { answerRaw, goneSignal } from './raw.ts'
+import { disconnectSignal, streamResponse } from './stream-response.ts'
 import { pause, type Timers } from './timers.ts'
 
 const DEFAULT_MS = 1000
@@ -18,7 +18,7 @@ export function eventRoutes(app: Hono<DemoEnv>, timers: Timers, closing: AbortSi
     const endless = c.req.query('count') === undefined
     const count = endless ? Number.POSITIVE_INFINITY : wholeQuery(c, 'count', { min: 1, max: 1_000_000 })
     if (count instanceof Response) return count
-    return answerRaw(c, async ({ env }) => {
+    return streamResponse(c, async ({ env }) => {
       env.outgoing.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
       env.outgoing.flushHeaders()
       if (c.req.method === 'GET') await send(env.outgoing, count, ms)
@@ -27,7 +27,7 @@ export function eventRoutes(app: Hono<DemoEnv>, timers: Timers, closing: AbortSi
   })
 
   async function send(outgoing: ServerResponse, count: number, ms: number): Promise<void> {
-    const stop = goneSignal(outgoing, closing)
+    const stop = disconnectSignal(outgoing, closing)
     for (let n = 1; n <= count; n++) {
       if (n > 1 && !(await pause(timers, ms, stop))) return
       // A reader that is slower than the events misses some; what it has not read yet does not pile up here.

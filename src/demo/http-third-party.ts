@@ -1,7 +1,7 @@
 import { isObject } from './body.ts'
-import { reasonOf } from './in-time.ts'
 import type { IntegrationResult } from './job.ts'
 import type { CallOutcome, ThirdParty } from './third-party.ts'
+import { reasonOf } from './with-timeout.ts'
 
 /** More of an answer is not read. */
 const MAX_ANSWER_BYTES = 64 * 1024
@@ -28,9 +28,9 @@ export function createHttpThirdParty({ url }: { readonly url: string }): ThirdPa
         const result = readResult(await textOf(response))
         return result === undefined
           ? { kind: 'failed', error: 'the third party answered what is no result' }
-          : { kind: 'acted', result }
+          : { kind: 'succeeded', result }
       } catch (error) {
-        if (signal.aborted) return { kind: 'stopped' }
+        if (signal.aborted) return { kind: 'aborted' }
         const { cause } = error as { cause?: unknown }
         return { kind: 'failed', error: `the third party did not answer: ${reasonOf(cause ?? error)}` }
       }

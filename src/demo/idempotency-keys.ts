@@ -2,12 +2,12 @@ import type { Journal } from './storage/journal.ts'
 import type { Timers } from './timers.ts'
 
 /** What was answered under a key, to be answered again. */
-export type KeptAnswer =
+export type StoredResponse =
   | { readonly kind: 'job'; readonly id: string }
   | { readonly kind: 'waited'; readonly body: unknown }
 
 /** A key that is in use: by which request, and what that was answered; null while it is under way. */
-export type KnownKey = { readonly fingerprint: string; readonly answer: KeptAnswer | null }
+export type KnownKey = { readonly fingerprint: string; readonly answer: StoredResponse | null }
 
 /** Keeps the idempotency keys that were used, each for a day. */
 export type IdempotencyKeys = {

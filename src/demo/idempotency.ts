@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto'
 import { parseItem } from 'structured-headers'
-import type { IdempotencyKeys, KeptAnswer } from './idempotency-keys.ts'
+import type { IdempotencyKeys, StoredResponse } from './idempotency-keys.ts'
 import { problem } from './problem.ts'
 
 /** A request that is to be done once, however often it comes. */
-export type Once = {
+export type OnceOptions = {
   /** Everything that makes it this request. */
   readonly request: unknown
   /** Does it, under an id that is the same for every repeat; `kept` is what repeats are answered with, if it was done. */
-  first(id: string): Promise<{ readonly response: Response; readonly kept?: KeptAnswer }>
+  first(id: string): Promise<{ readonly response: Response; readonly kept?: StoredResponse }>
   /** Answers a repeat. */
-  again(kept: KeptAnswer): Promise<Response>
+  again(kept: StoredResponse): Promise<Response>
 }
 
 const MAX_KEY_LENGTH = 255
@@ -33,7 +33,7 @@ export function readIdempotencyKey(field: string | undefined): string | Response
  * under way, 422 when it is another request. What was not done, or not known to be done, may be tried again under the
  * same key and has the same id then: whoever tells repeats by the id acts once.
  */
-export async function answerOnce(keys: IdempotencyKeys, key: string, once: Once): Promise<Response> {
+export async function respondOnce(keys: IdempotencyKeys, key: string, once: OnceOptions): Promise<Response> {
   const fingerprint = hash(JSON.stringify(once.request))
   const name = hash(key)
   const known = await keys.claim(name, fingerprint)
@@ -49,7 +49,12 @@ export async function answerOnce(keys: IdempotencyKeys, key: string, once: Once)
   return once.again(known.answer)
 }
 
-async function answerFirst(keys: IdempotencyKeys, name: string, fingerprint: string, once: Once): Promise<Response> {
+async function answerFirst(
+  keys: IdempotencyKeys,
+  name: string,
+  fingerprint: string,
+  once: OnceOptions,
+): Promise<Response> {
   try {
     const { response, kept } = await once.first(idOf(name, fingerprint))
     if (kept === undefined) await keys.release(name)

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Hono } from 'hono'
-import type { DemoEnv } from './env.ts'
+import type { DemoEnv } from './hono-env.ts'
 import { problem } from './problem.ts'
 import { isProblemName, PROBLEM_TYPES } from './problem-types.ts'
 

@@ -1,13 +1,13 @@
 import type { Context, Hono } from 'hono'
 import { type JsonObject, readJsonObject } from './body.ts'
-import type { DemoEnv } from './env.ts'
-import { answerOnce, readIdempotencyKey } from './idempotency.ts'
-import type { IdempotencyKeys, KeptAnswer } from './idempotency-keys.ts'
+import type { DemoEnv } from './hono-env.ts'
+import { readIdempotencyKey, respondOnce } from './idempotency.ts'
+import type { IdempotencyKeys, StoredResponse } from './idempotency-keys.ts'
 import type { Integration, Job } from './job.ts'
 import type { JobRecords } from './job-records.ts'
 import type { Jobs } from './jobs.ts'
 import { problem } from './problem.ts'
-import { goneSignal } from './raw.ts'
+import { disconnectSignal } from './stream-response.ts'
 import type { ThirdParty } from './third-party.ts'
 
 /** What the routes of integrations stand on. */
@@ -20,7 +20,7 @@ export type IntegrationOptions = {
 }
 
 /** What came of a request, and what its repeats get. */
-type Outcome = { readonly response: Response; readonly kept?: KeptAnswer }
+type Outcome = { readonly response: Response; readonly kept?: StoredResponse }
 
 /** Smaller than elsewhere: a full queue holds ten thousand of these. */
 const MAX_BODY_BYTES = 8 * 1024
@@ -48,7 +48,7 @@ export function integrationRoutes(app: Hono<DemoEnv>, options: IntegrationOption
     if (integration instanceof Response) return integration
     const first = (id: string) => (wait === '1' ? callNow(c, integration, id) : queue(integration, id))
     if (key === undefined) return (await first(newId())).response
-    return answerOnce(keys, key, {
+    return respondOnce(keys, key, {
       request: [wait, integration.partner, integration.payload],
       first,
       again: async (kept) =>
@@ -64,8 +64,8 @@ export function integrationRoutes(app: Hono<DemoEnv>, options: IntegrationOption
   }
 
   async function callNow(c: Context<DemoEnv>, integration: Integration, id: string): Promise<Outcome> {
-    const outcome = await thirdParty.call(id, integration, goneSignal(c.env.outgoing))
-    if (outcome.kind === 'acted') {
+    const outcome = await thirdParty.call(id, integration, disconnectSignal(c.env.outgoing))
+    if (outcome.kind === 'succeeded') {
       const body = { state: 'done', result: outcome.result }
       return { response: Response.json(body), kept: { kind: 'waited', body } }
     }

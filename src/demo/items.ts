@@ -1,6 +1,6 @@
 import type { Hono } from 'hono'
-import type { DemoEnv } from './env.ts'
-import { answerPage, readPage, slice } from './paging.ts'
+import type { DemoEnv } from './hono-env.ts'
+import { readPage, respondPage, slice } from './paging.ts'
 
 /** Something harmless to scrape. */
 export type Item = { readonly id: number; readonly name: string; readonly price_cents: number }
@@ -22,6 +22,6 @@ export function itemRoutes(app: Hono<DemoEnv>): void {
   app.get('/items', (c) => {
     const page = readPage(c)
     if (page instanceof Response) return page
-    return answerPage(c, 'items', page, slice(items, page))
+    return respondPage(c, 'items', page, slice(items, page))
   })
 }

@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Hono } from 'hono'
-import type { DemoEnv } from './env.ts'
+import type { DemoEnv } from './hono-env.ts'
 import { isFinished } from './job.ts'
 import type { JobRecords } from './job-records.ts'
-import { answerPage, readPage } from './paging.ts'
+import { readPage, respondPage } from './paging.ts'
 import { problem } from './problem.ts'
-import { answerRaw, goneSignal } from './raw.ts'
+import { disconnectSignal, streamResponse } from './stream-response.ts'
 import { pause, type Timers } from './timers.ts'
 
 /** What the routes of jobs stand on. */
@@ -25,7 +25,7 @@ const QUIET_MS = 15_000
 export function jobRoutes(app: Hono<DemoEnv>, { records, timers, closing }: JobRoutesOptions): void {
   app.get('/jobs', async (c) => {
     const page = readPage(c)
-    return page instanceof Response ? page : answerPage(c, 'jobs', page, await records.page(page))
+    return page instanceof Response ? page : respondPage(c, 'jobs', page, await records.page(page))
   })
 
   app.get('/jobs/:id', async (c) => {
@@ -36,7 +36,7 @@ export function jobRoutes(app: Hono<DemoEnv>, { records, timers, closing }: JobR
   app.get('/jobs/:id/events', async (c) => {
     const id = c.req.param('id')
     if ((await records.get(id)) === undefined) return unknownJob()
-    return answerRaw(c, async ({ env }) => {
+    return streamResponse(c, async ({ env }) => {
       env.outgoing.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
       env.outgoing.flushHeaders()
       if (c.req.method === 'GET') await follow(env.outgoing, id)
@@ -46,7 +46,7 @@ export function jobRoutes(app: Hono<DemoEnv>, { records, timers, closing }: JobR
 
   /** The job as it is, then whenever it has changed, until it is finished or the client is gone. */
   async function follow(outgoing: ServerResponse, id: string): Promise<void> {
-    const stop = goneSignal(outgoing, closing)
+    const stop = disconnectSignal(outgoing, closing)
     let last = ''
     let quietMs = 0
     do {

@@ -1,6 +1,6 @@
 import type { Hono } from 'hono'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { DemoEnv } from './env.ts'
+import type { DemoEnv } from './hono-env.ts'
 import type { Depth, Queue } from './queue/queue.ts'
 
 /** What a worker tells of its jobs. */
@@ -12,12 +12,12 @@ export type JobMetrics = {
 }
 
 /** `stopped`: the worker was told to end, and gave the job back. */
-export type AttemptOutcome = 'acted' | 'failed' | 'stopped'
+export type AttemptOutcome = 'succeeded' | 'failed' | 'aborted'
 
 /** The metrics of one process of the demo. */
 export type DemoMetrics = { readonly jobs: JobMetrics; text(): Promise<string> }
 
-const OUTCOMES: readonly AttemptOutcome[] = ['acted', 'failed', 'stopped']
+const OUTCOMES: readonly AttemptOutcome[] = ['succeeded', 'failed', 'aborted']
 const SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 
 /** Every metric of the demo, declared once. The depth is asked for when it is read; while the queue is away it is left out. */

@@ -26,7 +26,7 @@ export function slice<T>(all: readonly T[], { page, perPage }: Page): Slice<T> {
 }
 
 /** Answers with a page of `name` and a Link header (RFC 8288) of its first, prev, next and last, as far as they exist. */
-export function answerPage<T>(
+export function respondPage<T>(
   c: Context,
   name: string,
   { page, perPage }: Page,

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Redis } from 'ioredis'
-import { inTime } from './in-time.ts'
+import { withTimeout } from './with-timeout.ts'
 
 /** A connection to a Redis that may be away. */
 export type RedisConnection = {
@@ -30,7 +30,7 @@ export function connectRedis(url: string): RedisConnection {
     async ask(call) {
       try {
         if (redis.status !== 'ready') await ready(redis)
-        return await inTime(call(redis))
+        return await withTimeout(call(redis))
       } catch (error) {
         throw redis.status === 'ready' ? error : lastError
       }
@@ -52,7 +52,7 @@ async function ready(redis: Redis): Promise<void> {
     throw new Error('the connection was refused')
   })
   try {
-    await inTime(Promise.race([once(redis, 'ready', { signal: stop.signal }), close]))
+    await withTimeout(Promise.race([once(redis, 'ready', { signal: stop.signal }), close]))
   } finally {
     close.catch(() => {})
     stop.abort()

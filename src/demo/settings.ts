@@ -1,6 +1,6 @@
 import { SluiceError } from '../errors.ts'
-import type { ConflictStatus } from './conflicts.ts'
 import { QUEUE_URL_RULE, queueKind } from './queue/index.ts'
+import type { ConflictStatus } from './user-routes.ts'
 
 /** What a person may set about the demo. */
 export type DemoSettings = {

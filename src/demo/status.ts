@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { Hono } from 'hono'
-import type { DemoEnv } from './env.ts'
+import type { DemoEnv } from './hono-env.ts'
 import { problem } from './problem.ts'
 import { wholeQuery } from './query.ts'
 

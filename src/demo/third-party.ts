@@ -1,11 +1,11 @@
 import type { Integration, IntegrationResult } from './job.ts'
 import { pause, type Timers } from './timers.ts'
 
-/** What came of a call. 'stopped': we hung up, and do not know whether it acted. */
+/** What came of a call. 'aborted': we hung up, and do not know whether it acted. */
 export type CallOutcome =
-  | { readonly kind: 'acted'; readonly result: IntegrationResult }
+  | { readonly kind: 'succeeded'; readonly result: IntegrationResult }
   | { readonly kind: 'failed'; readonly error: string }
-  | { readonly kind: 'stopped' }
+  | { readonly kind: 'aborted' }
 
 /** A service of somebody else, as slow and as unsure as those are. */
 export type ThirdParty = {
@@ -56,13 +56,13 @@ export function createThirdParty(options: ThirdPartyOptions): SimulatedThirdPart
 
   return {
     async call(key, integration, signal) {
-      if (!(await pause(timers, delayMs, signal))) return { kind: 'stopped' }
+      if (!(await pause(timers, delayMs, signal))) return { kind: 'aborted' }
       const chance = random()
       if (chance < failureRate / 2) return { kind: 'failed', error: 'the third party answered 503' }
       const result = act(key, integration)
       if (chance < failureRate)
         return { kind: 'failed', error: 'the third party closed the connection without an answer' }
-      return { kind: 'acted', result }
+      return { kind: 'succeeded', result }
     },
     actions: () => actions,
   }

@@ -1,12 +1,12 @@
 import { SluiceError } from '../errors.ts'
 import { createLog } from '../log.ts'
 import { openBackend, redisUrlOf } from './backend.ts'
-import { withoutSecrets } from './in-time.ts'
 import { queueKind } from './queue/index.ts'
 import { runScript } from './run-script.ts'
 import { MAX_USERS } from './server.ts'
 import { type DemoSettings, defaultSettings, readSettings } from './settings.ts'
 import { systemTimers } from './timers.ts'
+import { withoutSecrets } from './with-timeout.ts'
 
 /** `npm run demo:worker`: does the jobs of a shared queue, and gives back those it is at when it ends. As many as wanted at once. */
 await runScript(process, import.meta.url, async () => {

@@ -105,7 +105,7 @@ export function createWorker(options: WorkerOptions): Worker {
     const begunMs = timers.now()
     const outcome = await callInTime(message.id, integration)
     metrics?.attempted(outcome.kind, secondsSince(begunMs))
-    if (outcome.kind === 'acted') {
+    if (outcome.kind === 'succeeded') {
       await records.save(doneJob(job, outcome.result, timers.now()))
       metrics?.finished('done', secondsSince(Date.parse(job.created_at)))
       return reservation.done()
@@ -115,7 +115,7 @@ export function createWorker(options: WorkerOptions): Worker {
     return reservation.retry(0)
   }
 
-  /** 'stopped' when this worker closes, and only then. */
+  /** 'aborted' when this worker closes, and only then. */
   async function callInTime(key: string, integration: Integration): Promise<CallOutcome> {
     const call = new AbortController()
     const stop = () => call.abort()
@@ -125,7 +125,7 @@ export function createWorker(options: WorkerOptions): Worker {
     const outcome = await thirdParty.call(key, integration, call.signal)
     closing.signal.removeEventListener('abort', stop)
     cancel()
-    if (outcome.kind !== 'stopped' || closing.signal.aborted) return outcome
+    if (outcome.kind !== 'aborted' || closing.signal.aborted) return outcome
     return { kind: 'failed', error: `the third party did not answer within ${callTimeoutMs} ms` }
   }
 

@@ -11,7 +11,7 @@ t.test('it is as slow as it was told to be', async (t) => {
   t.same(timers.pending(), [1500])
   t.equal(thirdParty.actions(), 0)
   await timers.advance(1500)
-  t.same(await call, { kind: 'acted', result: { reference: 'acme-1', acted_at: '2026-01-01T00:00:01.500Z' } })
+  t.same(await call, { kind: 'succeeded', result: { reference: 'acme-1', acted_at: '2026-01-01T00:00:01.500Z' } })
 })
 
 t.test('it acts once for a key, however often and however many at once ask', async (t) => {
@@ -36,7 +36,11 @@ t.test('half of its failures come before it acted, half after', async (t) => {
   t.equal(thirdParty.actions(), 0)
   t.match(await call(), { kind: 'failed', error: /without an answer/ })
   t.equal(thirdParty.actions(), 1)
-  t.match(await call(), { kind: 'acted', result: { acted_at: '2026-01-01T00:00:03.000Z' } }, 'it acted the second time')
+  t.match(
+    await call(),
+    { kind: 'succeeded', result: { acted_at: '2026-01-01T00:00:03.000Z' } },
+    'it acted the second time',
+  )
   t.equal(thirdParty.actions(), 1)
 })
 
@@ -45,7 +49,7 @@ t.test('a caller that hangs up leaves no timer', async (t) => {
   const controller = new AbortController()
   const call = thirdParty.call('a', integration, controller.signal)
   controller.abort()
-  t.same(await call, { kind: 'stopped' })
+  t.same(await call, { kind: 'aborted' })
   t.same(timers.pending(), [])
   t.equal(thirdParty.actions(), 0)
 })

@@ -12,7 +12,7 @@ const integration = { partner: 'acme', payload: { n: 1 } }
 let ids = 0
 const newId = () => `job-${++ids}`
 const failed: CallOutcome = { kind: 'failed', error: 'no' }
-const acted: CallOutcome = { kind: 'acted', result: { reference: 'acme-1', acted_at: '2026-01-01T00:00:00.000Z' } }
+const acted: CallOutcome = { kind: 'succeeded', result: { reference: 'acme-1', acted_at: '2026-01-01T00:00:00.000Z' } }
 
 t.test('a job goes from queued through running to done', async (t) => {
   const { timers, jobs, records } = setUp(t, { thirdParty: slow })

@@ -1,5 +1,5 @@
 import jackd, { type JackdClient } from 'jackd'
-import { inTime, PATIENCE_MS } from '../in-time.ts'
+import { TIMEOUT_MS, withTimeout } from '../with-timeout.ts'
 import { leased } from './leased.ts'
 import type { BackendOptions } from './options.ts'
 import { checkSize, type Message, type Queue, type Reservation } from './queue.ts'
@@ -18,7 +18,7 @@ type Job = Awaited<ReturnType<JackdClient['reserve']>>
 type Connection = {
   readonly client: JackdClient
   /** Runs one command; any failure but the server's own answer ends the connection. */
-  run<T>(command: (client: JackdClient) => Promise<T>, patienceMs?: number): Promise<T>
+  run<T>(command: (client: JackdClient) => Promise<T>, timeoutMs?: number): Promise<T>
   isOpen(): boolean
   close(): void
 }
@@ -169,8 +169,8 @@ export function createBeanstalkdQueue({ url, name, maxMessages, leaseMs }: Backe
 /** Undefined when none came in time. */
 async function nextOn(connection: Connection): Promise<Job | undefined> {
   try {
-    const patienceMs = RESERVE_SECONDS * 1000 + PATIENCE_MS
-    return await connection.run((client) => client.reserveWithTimeout(RESERVE_SECONDS), patienceMs)
+    const timeoutMs = RESERVE_SECONDS * 1000 + TIMEOUT_MS
+    return await connection.run((client) => client.reserveWithTimeout(RESERVE_SECONDS), timeoutMs)
   } catch (error) {
     if (/^(TIMED_OUT|DEADLINE_SOON)$/.test(messageOf(error))) return undefined
     throw error
@@ -199,9 +199,9 @@ async function connect(address: { host: string; port: number }, tube: string): P
     client.socket.destroy()
   }
 
-  async function run<T>(command: (client: JackdClient) => Promise<T>, patienceMs = PATIENCE_MS): Promise<T> {
+  async function run<T>(command: (client: JackdClient) => Promise<T>, timeoutMs = TIMEOUT_MS): Promise<T> {
     try {
-      return await inTime(Promise.race([command(client), ended]), patienceMs)
+      return await withTimeout(Promise.race([command(client), ended]), timeoutMs)
     } catch (error) {
       if (!/^[A-Z_]+$/.test(messageOf(error))) close()
       throw error

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { type Job as BullJob, Queue as BullQueue, Worker as BullWorker } from 'bullmq'
 import { Redis } from 'ioredis'
-import { inTime } from '../in-time.ts'
 import { connectRedis, retryStrategy } from '../redis-connection.ts'
+import { withTimeout } from '../with-timeout.ts'
 import { leased } from './leased.ts'
 import type { BackendOptions } from './options.ts'
 import { checkSize, type Queue, type Reservation } from './queue.ts'
@@ -98,7 +98,7 @@ export function createRedisQueue({ url, name, maxMessages, leaseMs, log }: Backe
     async close() {
       await waiters.close()
       // Their own goodbyes wait for a Redis that may be away.
-      await Promise.allSettled([inTime(worker.close(true), 1000), inTime(queue.close(), 1000)])
+      await Promise.allSettled([withTimeout(worker.close(true), 1000), withTimeout(queue.close(), 1000)])
       sender.close()
       taker.disconnect()
     },

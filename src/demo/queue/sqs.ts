@@ -8,7 +8,7 @@ import {
   SQSClient,
   type Message as SqsMessage,
 } from '@aws-sdk/client-sqs'
-import { PATIENCE_MS } from '../in-time.ts'
+import { TIMEOUT_MS } from '../with-timeout.ts'
 import { leased } from './leased.ts'
 import type { BackendOptions } from './options.ts'
 import { checkSize, type Queue, type Reservation } from './queue.ts'
@@ -41,7 +41,7 @@ export function createSqsQueue({ url, maxMessages, leaseMs, endpoint }: SqsOptio
     ...(region !== undefined && { region }),
     ...(endpoint !== undefined && { endpoint, useQueueUrlAsEndpoint: false }),
     maxAttempts: 2,
-    requestHandler: { connectionTimeout: PATIENCE_MS, requestTimeout: POLL_SECONDS * 1000 + PATIENCE_MS },
+    requestHandler: { connectionTimeout: TIMEOUT_MS, requestTimeout: POLL_SECONDS * 1000 + TIMEOUT_MS },
   })
   const isFifo = url.endsWith('.fifo')
   const visibilitySeconds = Math.max(1, Math.ceil(leaseMs / 1000))

@@ -1,5 +1,5 @@
 import { SluiceError } from '../../errors.ts'
-import { reasonOf, withoutSecrets } from '../in-time.ts'
+import { reasonOf, withoutSecrets } from '../with-timeout.ts'
 
 /** The error of a backend that is away: which, why, and what to do. Secrets in its URL are left out. */
 export function unavailable(url: string, cause: unknown): SluiceError {

@@ -1,6 +1,6 @@
 import { ClassicLevel } from 'classic-level'
 import { SluiceError } from '../../errors.ts'
-import { reasonOf } from '../in-time.ts'
+import { reasonOf } from '../with-timeout.ts'
 
 /** Where a collection in memory also writes what it holds, so that it outlives the process. */
 export type Journal<T> = {

@@ -1,11 +1,11 @@
 import { SluiceError } from '../../errors.ts'
 import { CLAIM_MS, type IdempotencyKeys, KEPT_MS, type KnownKey } from '../idempotency-keys.ts'
-import { reasonOf, withoutSecrets } from '../in-time.ts'
 import { isFinished, type Job } from '../job.ts'
 import type { JobRecords } from '../job-records.ts'
 import type { Page, Slice } from '../paging.ts'
 import { connectRedis, type RedisConnection } from '../redis-connection.ts'
 import type { User, Users } from '../users.ts'
+import { reasonOf, withoutSecrets } from '../with-timeout.ts'
 import type { Storage } from './storage.ts'
 
 type Ask = RedisConnection['ask']

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import type { Hono } from 'hono'
 import { type JsonObject, readJsonObject } from './body.ts'
 import { normaliseEmail } from './email.ts'
-import type { DemoEnv } from './env.ts'
-import { answerPage, readPage } from './paging.ts'
+import type { DemoEnv } from './hono-env.ts'
+import { readPage, respondPage } from './paging.ts'
 import { type BodyError, problem } from './problem.ts'
 import type { Timers } from './timers.ts'
 import type { User, Users } from './users.ts'
@@ -27,7 +27,7 @@ export function userRoutes(app: Hono<DemoEnv>, { users, conflictStatus, newId, t
   app.get('/users', async (c) => {
     const page = readPage(c)
     if (page instanceof Response) return page
-    return answerPage(c, 'users', page, await users.page(page))
+    return respondPage(c, 'users', page, await users.page(page))
   })
 
   app.get('/users/:id', async (c) => {

@@ -1,13 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context } from 'hono'
-import type { DemoEnv } from './env.ts'
+import type { DemoEnv } from './hono-env.ts'
 
 /**
  * Lets `answer` write to Node's own response, for what Hono's does not show: raw headers, back-pressure, a client that
  * leaves. When `answer` throws because the client left, nobody is there to be told, and it ends quietly.
  */
-export async function answerRaw(
+export async function streamResponse(
   c: Context<DemoEnv>,
   answer: (c: Context<DemoEnv>) => Promise<void>,
 ): Promise<Response> {
@@ -23,7 +23,7 @@ export async function answerRaw(
 }
 
 /** Answers 200 with a JSON body. */
-export function answerRawJson(outgoing: ServerResponse, value: unknown): void {
+export function streamJson(outgoing: ServerResponse, value: unknown): void {
   const text = JSON.stringify(value)
   outgoing.writeHead(200, {
     'content-type': 'application/json',
@@ -37,7 +37,7 @@ export function answerRawJson(outgoing: ServerResponse, value: unknown): void {
  * A signal that aborts when the answer's connection closes: the client is gone, or has the whole answer. And, for
  * answers without an end of their own, when `closing` aborts.
  */
-export function goneSignal(outgoing: ServerResponse, closing?: AbortSignal): AbortSignal {
+export function disconnectSignal(outgoing: ServerResponse, closing?: AbortSignal): AbortSignal {
   const gone = new AbortController()
   function end(): void {
     // By hand: AbortSignal.any would leave a trace of each answer in a signal that lives as long as the server.

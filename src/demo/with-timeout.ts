@@ -1,10 +1,10 @@
 /** How long another server may take for one command before it counts as away. */
-export const PATIENCE_MS = 3000
+export const TIMEOUT_MS = 3000
 
-/** Resolves or rejects as `pending`; rejects by itself after `patienceMs`. */
-export function inTime<T>(pending: Promise<T>, patienceMs: number = PATIENCE_MS): Promise<T> {
+/** Resolves or rejects as `pending`; rejects by itself after `timeoutMs`. */
+export function withTimeout<T>(pending: Promise<T>, timeoutMs: number = TIMEOUT_MS): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${patienceMs} ms`)), patienceMs)
+    const timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
     pending.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }
