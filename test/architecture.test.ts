@@ -40,6 +40,7 @@ const LEVELS: readonly (readonly string[])[] = [
     'policy/types.ts',
     'http/facts.ts',
     'http/fields.ts',
+    'http/authority.ts',
     'http/remember-few.ts',
     'http/target.ts',
     'http/path-readings.ts',

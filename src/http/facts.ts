@@ -1,13 +1,13 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { readAuthority } from './authority.ts'
 import { requestNamesOf } from './fields.ts'
-import { rememberFew } from './remember-few.ts'
 import { parseTarget, type Target } from './target.ts'
 
 /** What the steps of the proxy need to know of a request, read once. */
 export type Facts = {
   readonly method: string
   readonly target: Target
-  /** The authority as the client wrote it (Host, or the absolute-form target's), and its lower-case name without the port. */
+  /** The authority (Host, or the absolute-form target's) in its one spelling, and its name alone (authority.ts). */
   readonly authority: string
   readonly host: string
   readonly headers: IncomingHttpHeaders
@@ -39,8 +39,22 @@ export type FactsOptions = {
 
 /** Fields of which one value at most may come: a second one would be keyed by one party and believed by another. */
 const SINGLE_FIELDS: readonly string[] = ['host', 'authorization', 'content-length']
-// sub-delims, escapes and IPv6 literals included; no userinfo, no path (RFC 9110 section 7.2)
-const AUTHORITY = /^(?:\[[0-9a-fA-F:.]+\]|(?:[\w\-.~!$&'()*+,;=]|%[0-9a-fA-F]{2})+)(?::\d*)?$/
+/** Node's parser takes these for methods of RTSP and Icecast, whose request lines it reads as well; HTTP has none of them. */
+const FOREIGN_METHODS = new Set([
+  ...[
+    'ANNOUNCE',
+    'DESCRIBE',
+    'FLUSH',
+    'GET_PARAMETER',
+    'PAUSE',
+    'PLAY',
+    'RECORD',
+    'REDIRECT',
+    'SET_PARAMETER',
+    'SETUP',
+  ],
+  ...['SOURCE', 'TEARDOWN'],
+])
 
 /** What is read of a request: its head, as node has parsed it. */
 export type RequestHead = Pick<
@@ -48,11 +62,14 @@ export type RequestHead = Pick<
   'method' | 'url' | 'headers' | 'rawHeaders' | 'httpVersion' | 'httpVersionMajor' | 'httpVersionMinor'
 >
 
+/** What a request of another version or protocol is told. */
+export const OTHER_PROTOCOL: Refusal = { status: 505, detail: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' }
+
 /** Reads a request's facts, or says why it is refused. */
 export function readFacts(request: RequestHead, options: FactsOptions): Facts | Refusal {
   const { headers, rawHeaders, url = '', method = '' } = request
   // Node's parser lets HTTP/0.9 and HTTP/2.0 through in a request line of HTTP/1.
-  if (request.httpVersionMajor !== 1) return { status: 505, detail: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' }
+  if (request.httpVersionMajor !== 1 || FOREIGN_METHODS.has(method)) return OTHER_PROTOCOL
   if (method === 'CONNECT' || method === 'TRACE') return { status: 405, detail: `${method} is not forwarded.` }
   if (rawHeaders.length > 2 * options.maxHeaders) {
     return { status: 431, detail: `More than ${options.maxHeaders} header fields.` }
@@ -74,14 +91,16 @@ export function readFacts(request: RequestHead, options: FactsOptions): Facts | 
   }
   const target = parseTarget(url, method)
   if (target === null) return bad('The request target is malformed.')
-  const { host = '' } = headers
+  const length = headers['content-length']
+  // Digits alone is what node's parser lets through; a length that is no exact number here is one that others may cut.
+  if (length !== undefined && !Number.isSafeInteger(Number(length))) return bad('Content-Length is too large.')
+  const named = readAuthority(headers.host ?? '')
   // Also beside an absolute-form target, which replaces it: RFC 9112 section 3.2 makes no exception.
-  if (headers.host === undefined ? request.httpVersionMinor > 0 : hostOf(host) === null) {
+  if (headers.host === undefined ? request.httpVersionMinor > 0 : named === null) {
     return bad('The Host field is missing or malformed.')
   }
-  const authority = target.authority ?? host
-  const name = hostOf(authority)
-  if (name === null || (authority === '' && request.httpVersionMinor > 0)) {
+  const authority = target.authority === null ? named : readAuthority(target.authority)
+  if (authority === null || (authority.text === '' && request.httpVersionMinor > 0)) {
     return bad('The authority is empty or malformed.')
   }
   const { expect } = headers
@@ -91,8 +110,8 @@ export function readFacts(request: RequestHead, options: FactsOptions): Facts | 
   return {
     method,
     target,
-    authority,
-    host: name,
+    authority: authority.text,
+    host: authority.host,
     headers,
     rawHeaders,
     names,
@@ -125,14 +144,7 @@ function bad(detail: string): Refusal {
   return { status: 400, detail }
 }
 
-/** The lower-case name of an authority without its port; null where it is malformed, empty where it is. */
-const hostOf = rememberFew((authority) =>
-  authority === '' || AUTHORITY.test(authority)
-    ? authority.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
-    : null,
-)
-
 /** Whether the framing promises a body (RFC 9112 section 6.3). */
 export function hasBody(headers: IncomingHttpHeaders): boolean {
-  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0
 }

@@ -2,7 +2,7 @@ import { decodeJwt, type JWTPayload } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Facts, Refusal } from '../http/facts.ts'
 import type { Limit, Source } from '../policy/types.ts'
-import { cookiesOf } from './cookie-field.ts'
+import { cookieReadings } from './cookie-field.ts'
 import { bearer } from './credential.ts'
 import type { Network } from './identity.ts'
 import type { Keyring } from './keyring.ts'
@@ -108,7 +108,10 @@ function compileKey(sources: readonly Source[], options: LimitKeysOptions, known
     for (const { text, read } of parts) {
       const found = read(subject)
       if (found.length > 1 && found.some((value) => value !== found[0])) {
-        return { status: 400, detail: `${text} has several values, and may have one only.` }
+        return {
+          status: 400,
+          detail: `${text} has several values, or one that is read in several ways; it may have one only.`,
+        }
       }
       // What is left out differs from every value, the empty one included.
       const value = found[0]
@@ -137,7 +140,7 @@ function compileReader(source: Source, options: LimitKeysOptions): Reader {
     }
     case 'cookie': {
       const { name } = source
-      return ({ facts: { headers } }) => allGiven(cookiesOf(headers.cookie ?? '', name))
+      return ({ facts: { headers } }) => allGiven(cookieReadings(headers.cookie ?? '', name))
     }
     case 'query': {
       const { name } = source

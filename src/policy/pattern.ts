@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net'
+import { readAuthority } from '../http/authority.ts'
 import { isHostName } from './address.ts'
 import { show } from './show.ts'
 import type { Source } from './types.ts'
@@ -21,7 +22,9 @@ export function readHostPattern(text: string): Reading<string> {
   const write = 'write a name without scheme, port or path, such as api.example.com or *.example.com'
   const host = text.toLowerCase()
   const isAddress = /^\[.+\]$/.test(host) && isIPv6(host.slice(1, -1)) && !host.includes('%')
-  if (isAddress || isHostName(host.replace(/^\*\./, ''))) return { value: host }
+  // As a request's is read, which may spell an address at length.
+  if (isAddress) return { value: readAuthority(host)?.host ?? host }
+  if (isHostName(host.replace(/^\*\./, ''))) return { value: host }
   return { wrong: `${show(text)} is not a host name; ${write}` }
 }
 

@@ -46,6 +46,19 @@ export function refuseRaw(socket: Duplex, status: number, requestId: string): vo
   closeGently(socket)
 }
 
+type Parser = { readonly getCurrentBuffer?: () => Buffer }
+
+/**
+ * Whether a request line names another protocol: node's parser reads those of RTSP as HTTP and does not tell. Looks into the piece
+ * being parsed, so it sees none that came in two pieces; it copies the piece, so it is not for every request.
+ */
+export function isOtherProtocol({ method, url, socket }: IncomingMessage): boolean {
+  const { parser } = socket as Socket & { readonly parser?: Parser | null }
+  const text = parser?.getCurrentBuffer?.()?.toString('latin1') ?? ''
+  const line = `${method} ${url} `
+  return text.includes(`${line}RTSP/`) && !text.includes(`${line}HTTP/`)
+}
+
 /** Those for which nothing will be sent: their turn comes, as node sees it, but never their end. */
 const unanswered = new WeakSet<ServerResponse>()
 

@@ -40,7 +40,9 @@ export function requestFields(facts: Facts, options: RequestFieldsOptions): stri
     if (name === deviceCookie?.tokenHeader) continue
     const value = rawHeaders[2 * i + 1]!
     const kept = name === 'cookie' && deviceCookie !== null ? withoutCookies(value, deviceCookie.names) : value
-    if (kept !== '' || value === '') fields.push(rawHeaders[2 * i]!, kept)
+    // A length goes on as its decimal value: to a lenient reader `010` is eight.
+    if (name === 'content-length') fields.push(rawHeaders[2 * i]!, String(Number(value)))
+    else if (kept !== '' || value === '') fields.push(rawHeaders[2 * i]!, kept)
   }
   const trusted = isPeerTrusted ? headers : {}
   const peer = options.peer ?? 'unknown'

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
-import { type Facts, hasBody, isRefusal, readFacts } from '../http/facts.ts'
+import { type Facts, hasBody, isRefusal, OTHER_PROTOCOL, readFacts } from '../http/facts.ts'
 import type { Fields } from '../http/fields.ts'
 import { readRequestId, readTraceId } from '../http/trace.ts'
 import type { ClientAddress } from '../identity/client-address.ts'
@@ -29,6 +29,7 @@ import { closeGently } from './close-gently.ts'
 import {
   answerUnderWay,
   isFollowedByLoss,
+  isOtherProtocol,
   isWebSocket,
   leaveUnanswered,
   MALFORMED,
@@ -145,6 +146,8 @@ export function createProxy(options: ProxyOptions): Proxy {
   const connections = new Set<Socket>()
   const pipelined = new WeakMap<Socket, Set<ServerResponse>>()
   const ending = new WeakSet<Socket>()
+  /** Connections whose first request has not come: who speaks another protocol does so from the first one on. */
+  const unserved = new WeakSet<Socket>()
   /** The exchange whose request has a body, which is the last one on its connection while that is read. */
   const reading = new WeakMap<Socket, Exchange>()
   const endSweep = cutStalledReaders(connections, upstream.idleTimeout)
@@ -166,6 +169,9 @@ export function createProxy(options: ProxyOptions): Proxy {
   function run(exchange: Exchange): void {
     const { request, rules } = exchange
     const { maxHeaders, maxHeaderBytes } = settings
+    if (unserved.delete(request.socket) && isOtherProtocol(request)) {
+      return refuse(exchange, 'error', { problem: OTHER_PROTOCOL })
+    }
     const facts = readFacts(request, {
       maxHeaders,
       maxTargetBytes: maxHeaderBytes / 2,
@@ -484,6 +490,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     // One that is given back after an unanswered Upgrade comes again.
     if (connections.has(socket)) return
     connections.add(socket)
+    unserved.add(socket)
     socket.once('close', () => connections.delete(socket))
   })
   function serve(request: IncomingMessage, response: ServerResponse): void {

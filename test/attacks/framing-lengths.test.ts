@@ -29,6 +29,7 @@ t.test('differing or listed Content-Lengths, and what is no length: 400', async 
     ['with a unit', framed('1.1', 'Content-Length: 5x'), 400],
     ['with a space', framed('1.1', 'Content-Length: 3 3'), 400],
     ['that overflows to 3', framed('1.1', 'Content-Length: 18446744073709551619'), 400],
+    ['beyond what is exact', framed('1.1', 'Content-Length: 9007199254740993'), 400],
     ['of thirty digits', framed('1.1', `Content-Length: ${'9'.repeat(30)}`), 400],
   ])
 })
@@ -73,4 +74,5 @@ t.test('and what is well framed arrives, framed once', async (t) => {
     ['abc', '', 'abc', '', AMBIGUOUS, ''],
   )
   for (const { all } of upstream.seen) t.ok(all('content-length').length + all('transfer-encoding').length <= 1)
+  t.equal(upstream.seen[4]!.one('content-length'), '13', 'as its decimal value')
 })

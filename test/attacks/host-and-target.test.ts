@@ -15,6 +15,12 @@ t.test('Host missing, twice, invalid -> 400', async (t) => {
     ['with a space', 'GET / HTTP/1.1\r\nHost: a b\r\n\r\n', 400],
     ['with a bad port', 'GET / HTTP/1.1\r\nHost: a:b\r\n\r\n', 400],
     ['with a bad escape', 'GET / HTTP/1.1\r\nHost: a%zz\r\n\r\n', 400],
+    ['with an escape', 'GET / HTTP/1.1\r\nHost: %61pi.example.com\r\n\r\n', 400],
+    ['dots alone', 'GET / HTTP/1.1\r\nHost: ..\r\n\r\n', 400],
+    ['an asterisk', 'GET / HTTP/1.1\r\nHost: *\r\n\r\n', 400],
+    ['a list', 'GET / HTTP/1.1\r\nHost: a,b\r\n\r\n', 400],
+    ['a port too large', 'GET / HTTP/1.1\r\nHost: a:99999\r\n\r\n', 400],
+    ['no port', 'GET / HTTP/1.1\r\nHost: a:\r\n\r\n', 400],
     ['half an IPv6 address', 'GET / HTTP/1.1\r\nHost: [::1\r\n\r\n', 400],
   ])
 })
@@ -30,6 +36,18 @@ t.test('absolute-form replaces Host', async (t) => {
   t.equal((await ask(t, url, absolute)).status, 429, 'for the policy too')
 })
 
+t.test('a host has one spelling, for the policy and for the upstream', async (t) => {
+  const limits = [{ ...ONCE, match: { ...path(), hosts: ['api.example.com'] } }]
+  for (const [n, host] of ['api.example.com.', 'API.Example.com', 'api.example.com.:0080'].entries()) {
+    const { url, upstream } = await startThrough(t, { limits })
+    const port = n === 2 ? ':80' : ''
+    t.equal((await ask(t, url, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).status, 200)
+    t.equal(upstream.seen[0]!.one('host'), `api.example.com${port}`)
+    t.equal(upstream.seen[0]!.one('x-forwarded-host'), `api.example.com${port}`)
+    t.equal((await ask(t, url, get().replace('Host: test', 'Host: api.example.com'))).status, 429, host)
+  }
+})
+
 t.test('absolute-form malformed -> 400, never a crash', async (t) => {
   const cases = [
     'http://',
@@ -40,6 +58,12 @@ t.test('absolute-form malformed -> 400, never a crash', async (t) => {
     'http://a:b/',
     'http://[::1/',
     'http://%zz/',
+    'http://%61/',
+    'http://a:/',
+    'http://a:99999/',
+    'http://../',
+    'http://*/',
+    'http://a,b/',
   ]
   const others = ['ftp://a/', 'a', 'a:443', '//', '*', 'http://a/\\b', 'http://a/#b', 'http://a/%zz', 'http://a b/']
   await holdRefusals(

@@ -12,6 +12,11 @@ t.test('HTTP/0.9, HTTP/9.9, h2 preface -> 400/505, no hang', async (t) => {
     ['HTTP/1.01', 'GET / HTTP/1.01\r\nHost: a\r\n\r\n', 400],
     ['in lower case', 'GET / http/1.1\r\nHost: a\r\n\r\n', 400],
     ['another protocol', 'GET / ICY/1.0\r\nHost: a\r\n\r\n', 400],
+    ['RTSP, of its own methods', 'DESCRIBE rtsp://a/ RTSP/1.0\r\nHost: a\r\n\r\n', 505],
+    ['RTSP, of a method of HTTP', 'GET / RTSP/1.0\r\nHost: a\r\n\r\n', 505],
+    ['RTSP, a POST', 'POST /a RTSP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx', 505],
+    ['RTSP, of no resource', 'OPTIONS * RTSP/1.0\r\nHost: a\r\n\r\n', 505],
+    ['Icecast', 'SOURCE /a ICE/1.0\r\nHost: a\r\n\r\n', 505],
     ['the h2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400],
     ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', 400],
   ])

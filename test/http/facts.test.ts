@@ -61,7 +61,7 @@ t.test('a plain request is read as it came', async (t) => {
   t.match(facts, {
     method: 'POST',
     target: { path: '/b', query: '?c' },
-    authority: 'A.Example:80',
+    authority: 'a.example:80',
     host: 'a.example',
     rawHeaders: ['Host', 'A.Example:80', 'X-Twice', '1', 'x-twice', '2', 'Content-Length', '3'],
     names: ['host', 'x-twice', 'x-twice', 'content-length'],
@@ -114,27 +114,46 @@ t.test('a Host that is none is refused', async (t) => {
     ':80',
     'caf\u00e9.example',
     'a\tb',
+    '%61pi.example.com',
+    '..',
+    '.',
+    '.a.example',
+    'a..example',
+    'a.example..',
+    '*',
+    '*.example',
+    'a,b',
+    'a.example:99999',
+    'a.example:0',
+    'a.example:',
+    'a.example:+80',
+    'a;b',
+    "a'b",
+    '[fe80::1%eth0]',
+    '[::1]:',
+    '[]',
+    'x'.repeat(256),
   ]) {
     t.equal(await statusOf(['GET / HTTP/1.1', `Host: ${host}`]), 400, host)
     t.equal(await statusOf([`GET / HTTP/1.0`, `Host: ${host}`]), 400, `${host} in HTTP/1.0`)
   }
 })
 
-t.test('the host is the name alone, in lower case, without the root dot', async (t) => {
-  for (const [authority, host] of [
-    ['a.example', 'a.example'],
-    ['A.EXAMPLE', 'a.example'],
-    ['a.example.', 'a.example'],
-    ['a.example:8080', 'a.example'],
-    ['A.example.:8080', 'a.example'],
-    ['a.example:', 'a.example'],
-    ['198.51.100.7:80', '198.51.100.7'],
-    ['[2001:DB8::1]', '[2001:db8::1]'],
-    ['[2001:db8::1]:80', '[2001:db8::1]'],
-    ['localhost', 'localhost'],
+t.test('an authority has one spelling, and its host none of the port', async (t) => {
+  for (const [written, authority, host] of [
+    ['a.example', 'a.example', 'a.example'],
+    ['A.EXAMPLE', 'a.example', 'a.example'],
+    ['a.example.', 'a.example', 'a.example'],
+    ['a.example:8080', 'a.example:8080', 'a.example'],
+    ['A.example.:08080', 'a.example:8080', 'a.example'],
+    ['198.51.100.7:80', '198.51.100.7:80', '198.51.100.7'],
+    ['[2001:DB8::1]', '[2001:db8::1]', '[2001:db8::1]'],
+    ['[2001:db8:0::0001]:80', '[2001:db8::1]:80', '[2001:db8::1]'],
+    ['localhost', 'localhost', 'localhost'],
+    ['my_service:3000', 'my_service:3000', 'my_service'],
   ] as const) {
-    t.match(await read(['GET / HTTP/1.1', `Host: ${authority}`]), { authority, host }, authority)
-    t.match(await read([`GET http://${authority}/ HTTP/1.1`, 'Host: other']), { authority, host }, authority)
+    t.match(await read(['GET / HTTP/1.1', `Host: ${written}`]), { authority, host }, written)
+    t.match(await read([`GET http://${written}/ HTTP/1.1`, 'Host: other']), { authority, host }, written)
   }
 })
 
@@ -158,6 +177,12 @@ t.test('a malformed target or authority is refused', async (t) => {
     'http://[::1/',
     'http://b\\c/',
     'http://b.example/%00',
+    'http://%62.example/',
+    'http://b.example:/',
+    'http://b.example:99999/',
+    'http://b..example/',
+    'http://*/',
+    'http://b,c/',
     '/%zz',
     '/a\\b',
     '*',
@@ -208,6 +233,22 @@ t.test('a version that is not spoken here is 505', async (t) => {
   for (const version of ['0.9', '2.0']) t.equal(await statusOf([`GET / HTTP/${version}`, 'Host: a']), 505, version)
 })
 
+t.test('a method of another protocol is 505', async (t) => {
+  for (const line of ['PLAY / RTSP/1.0', 'DESCRIBE rtsp://a/ RTSP/1.0', 'SOURCE / ICE/1.0', 'FLUSH / RTSP/1.1']) {
+    t.equal(await statusOf([line, 'Host: a']), 505, line)
+  }
+})
+
+t.test('a length that is no exact number is refused', async (t) => {
+  for (const [length, status] of [
+    ['9007199254740991', 'read'],
+    ['9007199254740992', 400],
+    ['18446744073709551615', 400],
+  ] as const) {
+    t.equal(await statusOf(['POST / HTTP/1.1', 'Host: a', `Content-Length: ${length}`]), status, length)
+  }
+})
+
 t.test('no transfer coding is understood but chunked, and none in HTTP/1.0', async (t) => {
   const coded = (version: string, ...codings: readonly string[]) =>
     statusOf([`POST / HTTP/${version}`, 'Host: a', ...codings.map((coding) => `Transfer-Encoding: ${coding}`)])
@@ -238,6 +279,8 @@ t.test('a body is one that is announced', async (t) => {
   for (const [lines, hasBody] of [
     [[], false],
     [['Content-Length: 0'], false],
+    [['Content-Length: 000'], false],
+    [['Content-Length: 01'], true],
     [['Content-Length: 1'], true],
     [['Transfer-Encoding: chunked'], true],
   ] as const) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { cookieOf, withoutCookies } from '../../src/identity/cookie-field.ts'
+import { cookieOf, cookieReadings, withoutCookies } from '../../src/identity/cookie-field.ts'
 
 const NAMES = new Set(['sluice-1', '__Host-sluice-1'])
 
@@ -52,4 +52,55 @@ t.test('a field without our cookies stays as it is, to the byte', async () => {
     }),
     { seed: 2, numRuns: 1000 },
   )
+})
+
+for (const [field, readings] of [
+  ['sid=1', ['1']],
+  ['a=b; sid=1; c', ['1']],
+  ['sid=1; sid=1', ['1']],
+  ['sid=1; sid=2', ['1', '2']],
+  ['sid=1; sid =2', ['1', '2']],
+  ['sid\t= 1 ; a', ['1']],
+  ['sid=1; SID=2', ['1', '2']],
+  ['Sid=2', ['2']],
+  ['sid="1"', ['1']],
+  ['sid="1"; sid=1', ['1']],
+  ['sid="1', ['"1', '']],
+  ['sid=%61b; sid=a%62', ['ab']],
+  ['sid=a+b; sid=a%20b', ['a b']],
+  ['sid=%2F%zz', ['/%zz']],
+  ['a="x; sid=2"; sid=1', ['2"', '2']],
+  ['sid=1 sid=2', ['1 sid=2', '1']],
+  ['sid=1 x=2', ['1 x=2', '1']],
+  ['sid=1,sid=2', ['1,sid=2', '1']],
+  ['a=1,sid=2; sid=1', ['2', '1']],
+  ['sid="\\061"', ['\\061', '']],
+  ['$Version=1; sid=1; $Path=/', ['1']],
+  ['=sid=2; sid=1', ['2', '1']],
+  ['sid; sid=1', ['', '1']],
+  ['sid', ['']],
+  ['sid=', ['']],
+  ['=1; =2', []],
+  ['xsid=1; sid2=2; x=sid; y=sid=3', []],
+  ['', []],
+] as const) {
+  t.test(`sid of ${JSON.stringify(field)} may be read as ${JSON.stringify(readings)}`, async (t) => {
+    t.same(cookieReadings(field, 'sid'), readings)
+  })
+}
+
+t.test('a name with an underscore is one that PHP makes of others', async (t) => {
+  t.same(cookieReadings('my_sid=1; my.sid=2', 'my_sid'), ['1', '2'])
+  t.same(cookieReadings('a=b; my sid=1', 'my_sid'), ['1'])
+  t.same(cookieReadings('my.sid=1; my-sid=2', 'my.sid'), ['1'])
+})
+
+t.test('a field full of the cookie is read in one pass', async (t) => {
+  for (const piece of ['sid=,', 'sid =', 'sid=a;', ' sid', '=sid', 'sid=a"', '; =sid=']) {
+    const field = piece.repeat(Math.ceil(200_000 / piece.length))
+    const began = process.cpuUsage().user
+    cookieReadings(field, 'sid')
+    const spent = (process.cpuUsage().user - began) / 1000
+    t.ok(spent < 500, `${piece}: ${spent} ms`)
+  }
 })

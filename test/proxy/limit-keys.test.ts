@@ -67,7 +67,7 @@ const TOLD: Readonly<Record<string, readonly [Source, string[], string[], string
   cookie: [
     { kind: 'cookie', name: 'sid' },
     ['/', 'Cookie: sid=a'],
-    ['/', 'Cookie: xsid=b; sid=a; sid2=c; sid=a'],
+    ['/', 'Cookie: xsid=b; Sid ="%61"; sid2=c; sid=a'],
     ['/', 'Cookie: sid=b'],
   ],
   query: [{ kind: 'query', name: 'key' }, ['/?key=a%62'], ['/x?y=1&%6Bey=ab&key=ab'], ['/?key=b']],
@@ -140,6 +140,10 @@ for (const [store, policyOf] of Object.entries(STORES)) {
         [tenant, ['/', 'X-Tenant: a', 'X-Tenant: b'], /^The field x-tenant may come once only/],
         [{ kind: 'cookie', name: 'sid' }, ['/', 'Cookie: sid=a; sid=b'], /^cookie:sid has several values/],
         [{ kind: 'cookie', name: 'sid' }, ['/', 'Cookie: sid=a', 'Cookie: sid=b'], /^cookie:sid has several values/],
+        [{ kind: 'cookie', name: 'sid' }, ['/', 'Cookie: sid=1; sid =2'], /^cookie:sid has several values/],
+        [{ kind: 'cookie', name: 'sid' }, ['/', 'Cookie: sid=1; SID=2'], /^cookie:sid has several values/],
+        [{ kind: 'cookie', name: 'sid' }, ['/', 'Cookie: sid=1 x=2'], /one that is read in several ways/],
+        [{ kind: 'cookie', name: 'sid' }, ['/', 'Cookie: a="x; sid=2"; sid=1'], /^cookie:sid has several values/],
         [{ kind: 'query', name: 'q' }, ['/?q=a&%71=b'], /^query:q has several values/],
         [{ kind: 'query', name: 'q' }, ['/?q=&q=b'], /^query:q has several values/],
       ]
