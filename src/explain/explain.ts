@@ -132,7 +132,9 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
       case 'exempt':
         return { ...seen, ...exempted(course.entry) }
     }
-    const limits = policy.limits.map((limit) => notAsked(limit.name, limit.mode, mismatches(limit.match, facts)))
+    const limits = policy.limits.map((limit) =>
+      notAsked(limit.name, limit.mode, mismatches(limit.match, facts, policy.upstream.pathCase)),
+    )
     if (course.kind === 'free') return { ...seen, limits }
     if (course.kind === 'granted') {
       return { ...seen, limits, ruling: 'granted', entry: course.order.key, reason: course.order.reason }

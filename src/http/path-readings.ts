@@ -14,13 +14,28 @@ export function canonicalPath(path: string): string {
 
 /**
  * Every reading of a path, without repeats; the folded one (escaped slashes decoded, slashes collapsed) comes first. Linear
- * in the path's length, at most 16 readings, one for nearly every path.
+ * in the path's length, at most 24 readings, one for nearly every path.
  */
 export function pathReadings(path: string): readonly [string, ...string[]] {
   let readings = [decode(path)]
   for (const branch of BRANCHES) readings = readings.flatMap(branch)
   const [folded, ...others] = new Set(readings.map(tidy))
   return [folded!, ...others]
+}
+
+/**
+ * A path or pattern without regard to letter case, as Express, ASP.NET and file systems of Windows and macOS compare them.
+ * Escaped letters beyond ASCII are folded too. A path in lower case is returned as it is.
+ */
+export function foldCase(path: string): string {
+  const lower = path.toLowerCase()
+  return HIGH_ESCAPE.test(lower) ? lower.replace(HIGH_ESCAPES, foldEscapes) : lower
+}
+
+/** The same of a segment, without its parameters and what some upstreams drop at its end: what a key is read from. */
+export function trimSegment(segment: string): string {
+  const at = segment.indexOf(';')
+  return trimEnd(at === -1 ? segment : segment.slice(0, at))
 }
 
 /** Removes `.` and `..` segments, also as %2e (RFC 3986 section 5.2.4); never above the root. */
@@ -47,7 +62,48 @@ const BRANCHES: readonly ((path: string) => string[])[] = [
   (path) => (path.includes('%5C') ? [path, path.replaceAll('%5C', '/')] : [path]),
   // Servlet containers route without a segment's parameters (RFC 3986 section 3.3), and resolve `..;x` after that.
   (path) => (path.includes(';') ? [path, path.replace(/;[^/]*/g, '')] : [path]),
+  // Windows drops dots and spaces at the end of a name, and `$` of a route's expression matches before a line break.
+  (path) => {
+    const trimmed = trimEnds(path)
+    return trimmed === path ? [path] : [path, trimmed]
+  },
 ]
+
+const HIGH_ESCAPE = /%[89a-f]/
+const HIGH_ESCAPES = /(?:%[89a-f][0-9a-f])+/g
+const DOT = 0x2e
+/** ASCII white space. */
+const BLANKS = new Set(['%20', '%09', '%0A', '%0B', '%0C', '%0D'])
+
+/** Upper case first, since some letters (long s, the Kelvin sign) are told from an ASCII letter in one of the cases only. */
+function foldEscapes(run: string): string {
+  try {
+    return encodeURIComponent(decodeURIComponent(run).toUpperCase().toLowerCase()).toLowerCase()
+  } catch {
+    // No UTF-8: bytes that nobody takes for letters.
+    return run
+  }
+}
+
+function trimEnds(path: string): string {
+  if (!/(?:%(?:20|0[9A-D])|\.)(?:\/|$)/.test(path)) return path
+  return path.split('/').map(trimEnd).join('/')
+}
+
+/** A segment without dots and blanks (as `decode` leaves them) at its end. Blanks behind a dot segment leave that. */
+function trimEnd(segment: string): string {
+  let end = segment.length
+  while (isBlank(segment, end)) end -= 3
+  const unblanked = segment.slice(0, end)
+  if (unblanked === '.' || unblanked === '..') return unblanked
+  while (segment.charCodeAt(end - 1) === DOT || isBlank(segment, end))
+    end -= segment.charCodeAt(end - 1) === DOT ? 1 : 3
+  return segment.slice(0, end)
+}
+
+function isBlank(segment: string, end: number): boolean {
+  return end >= 3 && BLANKS.has(segment.slice(end - 3, end))
+}
 
 function decode(path: string): string {
   return path

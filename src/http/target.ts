@@ -66,9 +66,10 @@ function isPlain(path: string): boolean {
     if (code <= 0x20 || code >= 0x7f || code === 0x23) return false
     if (code === PERCENT || code === BACKSLASH || code === SEMICOLON) return false
     if (previous === SLASH && (code === SLASH || code === DOT)) return false
+    if (previous === DOT && code === SLASH) return false
     previous = code
   }
-  return previous !== SLASH || path.length === 1
+  return path.length === 1 || (previous !== SLASH && previous !== DOT)
 }
 
 /** Controls, space and `#` never stand in a target; a parser that cut the target there would see another path. */

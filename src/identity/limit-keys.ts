@@ -1,7 +1,8 @@
 import { decodeJwt, type JWTPayload } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Facts, Refusal } from '../http/facts.ts'
-import type { Limit, Source } from '../policy/types.ts'
+import { foldCase, trimSegment } from '../http/path-readings.ts'
+import type { Limit, PathCase, Source } from '../policy/types.ts'
 import { cookieReadings } from './cookie-field.ts'
 import { bearer } from './credential.ts'
 import type { Network } from './identity.ts'
@@ -34,6 +35,7 @@ export type LimitKeysOptions = {
   readonly keyring: Keyring
   /** Whether tokens are verified: then claims are read from verified ones only. */
   readonly areTokensVerified: boolean
+  readonly pathCase: PathCase
   /** Whether a field (lower case) is believed from a trusted peer only. */
   readonly isPeerField: (name: string) => boolean
 }
@@ -149,8 +151,9 @@ function compileReader(source: Source, options: LimitKeysOptions): Reader {
     }
     case 'path': {
       const { segment } = source
-      // A segment's parameters are cut off: many an upstream routes without them (http/path-readings.ts).
-      return ({ facts: { target } }) => given(target.folded.split('/', segment + 1)[segment]?.replace(/;.*/, '') ?? '')
+      const fold = options.pathCase === 'insensitive' ? foldCase : (text: string) => text
+      // What many an upstream routes without is no part of the key (http/path-readings.ts).
+      return ({ facts: { target } }) => given(fold(trimSegment(target.folded.split('/', segment + 1)[segment] ?? '')))
     }
     case 'claim':
       return compileClaim(source.name, options.areTokensVerified)

@@ -1,14 +1,15 @@
-import { canonicalPath } from '../http/path-readings.ts'
-import { compileWildcard } from './match.ts'
-import type { Match } from './types.ts'
+import { canonicalPath, foldCase } from '../http/path-readings.ts'
+import { expandPattern } from './path-pattern.ts'
+import type { Match, PathCase } from './types.ts'
+import { compileWildcard } from './wildcard.ts'
 
 /**
  * Whether every request that `inner` matches is matched by `outer` too, both compared as limits and deny lists are (the
  * folded form). True only where that is sure; a false may be too careful.
  */
-export function covers(outer: Match, inner: Match): boolean {
+export function covers(outer: Match, inner: Match, pathCase: PathCase): boolean {
   return (
-    coversPaths(outer.paths, inner.paths) &&
+    coversPaths(outer.paths, inner.paths, pathCase) &&
     coversAll(outer.methods, inner.methods, (method, wanted) => method === wanted || isItsHead(method, wanted)) &&
     coversAll(outer.hosts, inner.hosts, coversHost) &&
     outer.headers.every((field) => inner.headers.some((known) => coversHeader(field, known)))
@@ -16,8 +17,10 @@ export function covers(outer: Match, inner: Match): boolean {
 }
 
 /** A path that a pattern matches has a reading that the pattern's canonical form matches: those tell all. */
-function coversPaths(outer: readonly string[], inner: readonly string[]): boolean {
-  return coversAll(outer.map(canonicalPath), inner.map(canonicalPath), coversPath)
+function coversPaths(outer: readonly string[], inner: readonly string[], pathCase: PathCase): boolean {
+  const fold = pathCase === 'insensitive' ? foldCase : (path: string) => path
+  const plain = (patterns: readonly string[]) => patterns.flatMap(expandPattern).map((one) => fold(canonicalPath(one)))
+  return coversAll(plain(outer), plain(inner), coversPath)
 }
 
 /** Whether each of the inner alternatives lies in one of the outer ones; none at all stands for anything. */
@@ -71,6 +74,8 @@ function split(pattern: string): { readonly before: readonly string[]; readonly 
 function startsWith(segments: readonly string[], wanted: readonly string[]): boolean {
   return wanted.every((want, i) => {
     const segment = segments[i]
-    return segment === want || (want === '*' && segment !== undefined && segment !== '')
+    if (segment === undefined || want === segment) return segment === want
+    if (want === '*') return segment !== ''
+    return want.includes('*') && !segment.includes('*') && compileWildcard(want)(segment)
   })
 }

@@ -11,12 +11,6 @@ export const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const SOURCE =
   /^(?:(?:header|cookie|query):[!#$%&'*+.^_`|~0-9A-Za-z-]+|claim:[\x21-\x7e]+|path:[1-9]\d?|host|method|device|network)$/
 
-/** A path pattern: `/` and segments; `*` for one whole segment, `**` for any number of them, at most once. */
-export function readPathPattern(text: string): Reading<string> {
-  const wrong = whatIsWrong(text)
-  return wrong === undefined ? { value: text } : { wrong: `${show(text)} ${wrong}` }
-}
-
 /** A lower-case host name without a port; `*.example.com` for any name below it. */
 export function readHostPattern(text: string): Reading<string> {
   const write = 'write a name without scheme, port or path, such as api.example.com or *.example.com'
@@ -67,26 +61,4 @@ export function parseSource(text: string): Source {
     case 'network':
       return { kind }
   }
-}
-
-function whatIsWrong(text: string): string | undefined {
-  if (!text.startsWith('/')) return `does not start with a slash; write ${show(`/${text}`)}`
-  if (/[?#]/.test(text)) return 'has a ? or #, which never reach a path; write the path alone'
-  if (text.includes('\\')) return 'has a backslash, which is refused in requests; write / instead'
-  if (/%(?![0-9a-f]{2})/i.test(text)) return 'has a % that is no escape; write %25 for the sign itself'
-  if (/%00|\0/.test(text)) return 'has a NUL, which is refused in requests; leave it out'
-  if (/[^\x21-\x7e]/.test(text)) return 'has characters that are escaped in requests; write them as %20 and the like'
-  return whatIsWrongInSegments(text.slice(1).split('/'))
-}
-
-function whatIsWrongInSegments(segments: readonly string[]): string | undefined {
-  if (segments.some((segment) => /^(\.|%2e){1,2}$/i.test(segment))) {
-    return 'has a dot segment, which requests arrive without; write the path it leads to'
-  }
-  if (segments.some((segment) => segment.includes('*') && segment !== '*' && segment !== '**')) {
-    return 'has a * inside a segment; write * for one whole segment or ** for any number of them'
-  }
-  // With one ** a match compares each segment once; with more it would have to try every split.
-  const runs = segments.filter((segment) => segment === '**').length
-  return runs > 1 ? 'has more than one **; write it once' : undefined
 }

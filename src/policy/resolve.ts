@@ -63,6 +63,7 @@ function resolveUpstream(upstream: PolicyFile['upstream'], pem: FileContents['up
     maxQueue: upstream.max_queue,
     maxStreams: upstream.max_streams,
     preserveHost: upstream.preserve_host,
+    pathCase: upstream.path_case,
   }
 }
 

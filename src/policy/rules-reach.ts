@@ -4,7 +4,7 @@ import type { Draft, Report } from './draft.ts'
 import { resolveMatch } from './resolve-limits.ts'
 import type { PolicyFile } from './schema.ts'
 import { show } from './show.ts'
-import type { Match } from './types.ts'
+import type { Match, PathCase } from './types.ts'
 
 type List = 'exempt' | 'deny' | 'limits'
 type Entry = NonNullable<NonNullable<Draft['exempt']>[number]>
@@ -15,28 +15,32 @@ const NEVER_FORWARDED = ['CONNECT', 'TRACE']
 /** What can never have an effect: an entry that an earlier one leaves no request to, and a match that can never hold. */
 export function warnAboutReach(draft: Draft, warn: Report): void {
   for (const list of ['exempt', 'deny', 'limits'] as const) warnAboutMatches(draft, list, warn)
+  const pathCase = draft.upstream?.path_case
+  // Of what could not be read nobody knows what it covers.
+  if (pathCase === undefined) return
   for (const [index, entry] of (draft.exempt ?? []).entries()) {
     const match = matchOf(entry?.match)
     if (entry === undefined || match === null) continue
-    const taker = takerOf(draft.deny, match, listOf(entry.cidr))
+    const taker = takerOf(draft.deny, match, listOf(entry.cidr), pathCase)
     if (taker === undefined) continue
     const by = `deny[${taker.index}], ${show(taker.name)}`
     warn(['exempt', index], `never holds: ${by}, refuses all that it matches; leave this one out, or narrow that one`)
   }
   for (const [index, limit] of (draft.limits ?? []).entries()) {
     const match = matchOf(limit?.match)
-    if (match !== null) warnAboutLimit(draft, index, match, warn)
+    if (match !== null) warnAboutLimit(draft, index, match, pathCase, warn)
   }
 }
 
-function warnAboutLimit({ deny, exempt }: Draft, index: number, match: Match, warn: Report): void {
+function warnAboutLimit({ deny, exempt }: Draft, index: number, match: Match, pathCase: PathCase, warn: Report): void {
   const fix = 'leave this one out, or narrow that one'
-  const denying = takerOf(deny, match, [])
+  const denying = takerOf(deny, match, [], pathCase)
   if (denying !== undefined) {
     const by = `deny[${denying.index}], ${show(denying.name)}`
     return void warn(['limits', index], `is never reached: ${by}, refuses all that it matches; ${fix}`)
   }
-  const exempting = takerOf(exempt, match, [])
+  // An exemption never holds for another letter case.
+  const exempting = takerOf(exempt, match, [], 'sensitive')
   if (exempting === undefined) return
   // An exemption holds for the strict form of a path and for all lines of a field, a limit for any reading of them.
   const isSure = exempting.match.paths.length === 0 && exempting.match.headers.length === 0
@@ -50,6 +54,7 @@ function takerOf(
   entries: readonly (Entry | undefined)[] | undefined,
   match: Match,
   cidr: readonly (string | undefined)[] | null,
+  pathCase: PathCase,
 ): { readonly index: number; readonly name: string; readonly match: Match } | undefined {
   if (cidr === null) return undefined
   for (const [index, entry] of (entries ?? []).entries()) {
@@ -58,14 +63,22 @@ function takerOf(
     const networks = listOf(entry.cidr)
     const isAnywhere = networks?.length === 0
     const isWide = cidr.length > 0 && cidr.every((network) => network !== undefined && networks?.includes(network))
-    if ((isAnywhere || isWide) && covers(own, match)) return { index, name: entry.name, match: own }
+    if ((isAnywhere || isWide) && covers(own, match, pathCase)) return { index, name: entry.name, match: own }
   }
   return undefined
 }
 
 function warnAboutMatches(draft: Draft, list: List, warn: Report): void {
   for (const [index, entry] of (draft[list] ?? []).entries()) {
-    const { methods, header } = entry?.match ?? {}
+    const { path, methods, header } = entry?.match ?? {}
+    for (const [i, pattern] of (Array.isArray(path) ? path : [path]).entries()) {
+      const segments = typeof pattern === 'string' ? pattern.split('/') : []
+      const at = segments.indexOf('.*')
+      if (at === -1) continue
+      const fix = `for any path below write ${show([...segments.slice(0, at), '**'].join('/'))}`
+      const message = `${show(pattern)} stands for names that begin with a dot, such as /.env; ${fix}`
+      warn([list, index, 'match', 'path', ...(Array.isArray(path) ? [i] : [])], message)
+    }
     const written = Array.isArray(methods) ? methods : [methods]
     for (const [i, method] of written.entries()) {
       const wrong = typeof method === 'string' ? whyNever(method) : undefined

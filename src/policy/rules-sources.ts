@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isHopByHop } from '../http/hop-by-hop.ts'
 import type { Draft, LimitDraft, Report } from './draft.ts'
+import { expandPattern } from './path-pattern.ts'
 import { parseSource } from './pattern.ts'
 import { show } from './show.ts'
 import type { Source } from './types.ts'
@@ -57,11 +58,12 @@ function canBeMissing(source: Source, match: LimitDraft['match']): boolean {
   if (!('segment' in source) || match === undefined) return 'segment' in source
   const paths = listOf(match.path)
   // What does not match has no key.
-  return paths.length === 0 || paths.some((path) => !isAsDeep(path, source.segment))
+  const patterns = paths.flatMap((path) => expandPattern(path ?? ''))
+  return patterns.length === 0 || patterns.some((pattern) => !isAsDeep(pattern, source.segment))
 }
 
-function isAsDeep(pattern: string | undefined, segment: number): boolean {
-  return (pattern ?? '').split('/').filter((one) => one !== '' && one !== '**').length >= segment
+function isAsDeep(pattern: string, segment: number): boolean {
+  return pattern.split('/').filter((one) => one !== '' && one !== '**').length >= segment
 }
 
 /**

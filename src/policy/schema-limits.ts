@@ -1,7 +1,8 @@
 import * as z from 'zod'
 import { DATE, readDate } from './date.ts'
 import { choice, flag, list, oneOrMany, optional, plainText, text, whole } from './field.ts'
-import { readFieldName, readHostPattern, readMethod, readPathPattern, readSource, TOKEN } from './pattern.ts'
+import { readPathPattern } from './path-pattern.ts'
+import { readFieldName, readHostPattern, readMethod, readSource, TOKEN } from './pattern.ts'
 import { cidrs, entryName, someText } from './schema-common.ts'
 import { MAX_BURST, RATE, readRate } from './units.ts'
 
@@ -14,7 +15,9 @@ const match = z
   .strictObject({
     path: optional(
       oneOrMany(text({ what: 'a path pattern', write: 'one such as /search/**' }, /^/, readPathPattern)),
-    ).describe('Path patterns: * for one segment, ** for any number of them. Any of them may match.'),
+    ).describe(
+      'Path patterns: * for one segment or within one, ** for any number of them, {a,b} for alternatives. Any of them may match.',
+    ),
     methods: optional(
       oneOrMany(text({ what: 'a method', write: 'one such as GET or POST' }, /^/, readMethod)),
     ).describe('Methods, any of which may match.'),

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { duration, flag, optional, text, whole } from './field.ts'
+import { choice, duration, flag, optional, text, whole } from './field.ts'
 import { fileName } from './schema-common.ts'
 import { readServerName, readUpstreamUrl, WRITE_UPSTREAM } from './url.ts'
 
@@ -35,6 +35,11 @@ export const upstream = z
       .prefault(10_000)
       .describe('Upgrades and event streams, counted apart from max_connections.'),
     preserve_host: flag().prefault(true).describe("Whether the upstream sees the client's Host or its own."),
+    path_case: choice(['insensitive', 'sensitive'])
+      .prefault('insensitive')
+      .describe(
+        'insensitive: limits and deny entries on /login hold for /LOGIN too, as Express routes it; exemptions never do.',
+      ),
   })
   .prefault({})
   .describe('The HTTP API behind Sluice.')

@@ -9,11 +9,12 @@ export const IGNORED = 'these keys are read at the start only: restart to change
 export function startOnlyChanges(next: Policy, first: Policy): string[] {
   const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
   const drain = { drainDelay: 0, drainTimeout: 0 }
+  const rules = { pathCase: 'insensitive' }
   const areBothRandom = next.identity.secretIsRandom && first.identity.secretIsRandom
   const same: Record<string, boolean> = {
     listen: isSame(next.listen, first.listen),
     admin: isSame(next.admin, first.admin),
-    upstream: isSame(next.upstream, first.upstream),
+    upstream: isSame({ ...next.upstream, ...rules }, { ...first.upstream, ...rules }),
     server: isSame({ ...next.server, ...drain }, { ...first.server, ...drain }),
     store: isSame(next.store, first.store),
     'identity.secret': areBothRandom || isSame(next.identity.secrets, first.identity.secrets),
@@ -30,7 +31,7 @@ export function keepStartOnly(next: Policy, first: Policy): Policy {
     ...next,
     listen,
     admin,
-    upstream,
+    upstream: { ...upstream, pathCase: next.upstream.pathCase },
     store,
     server: { ...first.server, drainDelay, drainTimeout },
     identity: { ...next.identity, secrets: first.identity.secrets },

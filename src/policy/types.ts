@@ -44,7 +44,11 @@ export type UpstreamPolicy = {
   readonly maxQueue: number
   readonly maxStreams: number
   readonly preserveHost: boolean
+  readonly pathCase: PathCase
 }
+
+/** Whether the upstream takes `/Login` for `/login`. */
+export type PathCase = 'insensitive' | 'sensitive'
 
 /** PEM texts, null where the system's authorities, no certificate of ours, or the name in the URL will do. */
 export type UpstreamTls = {
@@ -197,7 +201,7 @@ export type ClientCertificatePolicy = {
 
 /** What a request must look like. Every part given must hold; a list holds when one of its members does. Empty matches all. */
 export type Match = {
-  /** Patterns: literal segments, `*` for one segment, `**` for any number of them, none included. */
+  /** Patterns as written: `*` for one segment or within one, `**` for any number of them, none included, `{a,b}`. */
   readonly paths: readonly string[]
   /** Upper-case methods. */
   readonly methods: readonly string[]

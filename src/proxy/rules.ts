@@ -10,7 +10,7 @@ import { createKeyring, type Keyring } from '../identity/keyring.ts'
 import { compileLimitKeys } from '../identity/limit-keys.ts'
 import { type LimitPlan, planLimit } from '../limiter/plan.ts'
 import { compileMatch, isEmptyMatch } from '../policy/match.ts'
-import type { DenyEntry, ExemptEntry, IdentityPolicy, Policy } from '../policy/types.ts'
+import type { DenyEntry, ExemptEntry, IdentityPolicy, PathCase, Policy } from '../policy/types.ts'
 import { compileDeviceAnswer } from './device-cookie-answer.ts'
 
 /** What the policy says of one request before anybody is counted. */
@@ -47,9 +47,10 @@ type Kept = {
 export function compileRules(policy: Policy, options: RulesOptions, before: Kept | null = null) {
   const expectedInstances = policy.store.kind === 'redis' ? policy.store.expectedInstances : 1
   const plans = policy.limits.map((limit) => planLimit(limit, expectedInstances * (options.workers ?? 1)))
-  const deny = compileEntries(policy.deny, 'folded', options.wallMs)
-  const exempt = compileEntries(policy.exempt, 'strict', options.wallMs)
-  const matchLimits = compileMatch(plans, 'folded')
+  const { pathCase } = policy.upstream
+  const deny = compileEntries(policy.deny, 'folded', pathCase, options.wallMs)
+  const exempt = compileEntries(policy.exempt, 'strict', pathCase, options.wallMs)
+  const matchLimits = compileMatch(plans, 'folded', pathCase)
   const routes = routeNames(policy)
   const kept = before !== null && isDeepStrictEqual(before.policy.identity, policy.identity) ? before : null
   const keyring = createKeyring(policy.identity.secrets)
@@ -106,10 +107,11 @@ export function apart(rules: Rules, jwks: Jwks | null): Rules {
   return { ...rules, identify, limitKeys: compileKeys(policy, keyring, rules.fieldRoles) }
 }
 
-function compileKeys({ identity, limits }: Policy, keyring: Keyring, fieldRoles: FieldRoles) {
+function compileKeys({ identity, limits, upstream }: Policy, keyring: Keyring, fieldRoles: FieldRoles) {
   return compileLimitKeys(limits, {
     keyring,
     areTokensVerified: identity.jwt.length > 0,
+    pathCase: upstream.pathCase,
     isPeerField: (name) => fieldRoles(name).isForwarding,
   })
 }
@@ -143,10 +145,11 @@ function singleFieldsOf({ identity, limits }: Policy): readonly string[] {
 function compileEntries<Entry extends ExemptEntry>(
   entries: readonly Entry[],
   form: 'strict' | 'folded',
+  pathCase: PathCase,
   wallMs: () => number,
 ): (facts: Facts, address: Address) => Entry | undefined {
   if (entries.length === 0) return () => undefined
-  const match = compileMatch(entries, form)
+  const match = compileMatch(entries, form, pathCase)
   const tests = new Map(entries.map((entry) => [entry, compileCidrs(entry.cidr)]))
   return (facts, address) =>
     match(facts).find(

@@ -13,6 +13,10 @@ const READINGS: Record<string, (path: string) => string> = {
   'decoded, collapsed, resolved': (path) => resolve(decode(path).replace(/\/+/g, '/')),
   'without parameters': (path) => resolve(decode(path.replace(/;[^/]*/g, ''))),
   'backslashes as slashes': (path) => resolve(decode(path).replaceAll('\\', '/')),
+  'letter case ignored': (path) => decode(path).toLowerCase(),
+  'Windows names': (path) =>
+    resolve(decode(path).replace(/[. ]+(?=\/|$)/g, (end) => (/^\.\.? *$/.test(end) ? end : ''))),
+  'a route that ends at $': (path) => decode(path).replace(/\n$/, ''),
   'a URL parser': (path) => (URL.canParse(path, 'http://a') ? new URL(path, 'http://a').pathname : path),
 }
 
@@ -51,6 +55,8 @@ const SPELLINGS = [
     '/admin?x',
     '/admin/?x=/y',
   ],
+  ...['/Admin', '/ADMIN', '/%41dmin', '/aDmIn/', '/x/..%2FADMIN', '/ADMIN;x', '//y/ADMIN'],
+  ...['/admin.', '/admin%2e', '/admin%20', '/admin%09', '/admin%0a', '/admin%0A/', '/ADMIN%20.', '/admin%20;x'],
   ...['//y/admin', '/admin/%2e', '/admin/x/..', '/admin/x/%2e%2e/'],
 ]
 
@@ -60,7 +66,9 @@ const OTHERS = [
   '/adminx',
   '/xadmin',
   '/x/admin',
-  '/admin.',
+  '/admin.x',
+  '/admin%20x',
+  '/.admin',
   '/%2561dmin',
   '/x?/admin',
   '/admi',

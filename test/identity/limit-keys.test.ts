@@ -24,7 +24,12 @@ function compile(sources: readonly Source[] = SOURCES) {
     },
   }
   const limit = limitOf({ per: sources })
-  const read = compileLimitKeys([limit], { keyring, areTokensVerified: false, isPeerField: () => false })
+  const read = compileLimitKeys([limit], {
+    keyring,
+    areTokensVerified: false,
+    pathCase: 'insensitive',
+    isPeerField: () => false,
+  })
   const subjectOf = (request: RequestLike): KeySubject => {
     return { facts: factsOf(request), isPeerTrusted: false, network: networkOf('office'), verified: null }
   }
@@ -73,6 +78,15 @@ t.test('values seen lately cost no HMAC, and the memory of them is bounded by th
   t.equal(key.name(''), key.name('another device'), 'where no source is a device its id makes no difference')
 })
 
+t.test('a segment that an upstream reads without its end or its letter case is the same key', async (t) => {
+  const { nameOf } = compile([{ kind: 'path', segment: 2 }])
+  const name = nameOf({ url: '/t/acme/x' })
+  for (const segment of ['Acme', 'ACME', '%41cme', 'acme;v=1', 'acme.', 'acme%20', 'acme%0a', 'Acme%20.;x']) {
+    t.equal(nameOf({ url: `/t/${segment}/x` }), name, segment)
+  }
+  for (const segment of ['acm', 'a.cme', 'ac%20me']) t.not(nameOf({ url: `/t/${segment}/x` }), name, segment)
+})
+
 t.test('what a request does not have is missing, not an error', async (t) => {
   for (const source of SOURCES) {
     const { keyOf, subjectOf } = compile([source])
@@ -87,6 +101,11 @@ t.test('what a request does not have is missing, not an error', async (t) => {
 t.test('a policy without lists of sources reads nothing', async (t) => {
   const keyring = createKeyring(['a secret of at least thirty-two bytes'])
   const limit = limitOf()
-  const read = compileLimitKeys([limit], { keyring, areTokensVerified: true, isPeerField: () => false })
+  const read = compileLimitKeys([limit], {
+    keyring,
+    areTokensVerified: true,
+    pathCase: 'insensitive',
+    isPeerField: () => false,
+  })
   t.equal(read([{ limit }], {} as KeySubject), null)
 })

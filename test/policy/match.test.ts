@@ -3,8 +3,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseTarget } from '../../src/http/target.ts'
-import { compileMatch, compileWildcard, isEmptyMatch, type MatchSubject } from '../../src/policy/match.ts'
-import type { Match } from '../../src/policy/types.ts'
+import { compileMatch, isEmptyMatch, type MatchSubject } from '../../src/policy/match.ts'
+import { readPathPattern } from '../../src/policy/path-pattern.ts'
+import type { Match, PathCase } from '../../src/policy/types.ts'
+import { compileWildcard } from '../../src/policy/wildcard.ts'
 import { EVERYTHING } from '../fixtures/policy.ts'
 
 type Entry = { readonly name: string; readonly match: Match }
@@ -27,15 +29,20 @@ function subjectOf({ url = '/', method = 'GET', host = 'a.example', headers = {}
   return { method, target, host, names: lines.map(([name]) => name), rawHeaders: lines.flat() }
 }
 
-function matches(match: Partial<Match>, request: Request, form: 'strict' | 'folded' = 'folded'): boolean {
-  return compileMatch([entryOf(match)], form)(subjectOf(request)).length === 1
+function matches(
+  match: Partial<Match>,
+  request: Request,
+  form: 'strict' | 'folded' = 'folded',
+  pathCase: PathCase = 'insensitive',
+): boolean {
+  return compileMatch([entryOf(match)], form, pathCase)(subjectOf(request)).length === 1
 }
 
 type PatternRow = readonly [pattern: string, matching: readonly string[], others: readonly string[]]
 
 const PATTERNS: readonly PatternRow[] = [
   ['/', ['/', '/?a'], ['/a', '/a/b']],
-  ['/a', ['/a', '/a?b'], ['/', '/b', '/A', '/a/b', '/aa', '/b/a']],
+  ['/a', ['/a', '/a?b'], ['/', '/b', '/a/b', '/aa', '/b/a']],
   ['/a/b', ['/a/b'], ['/a', '/a/b/c', '/b/a']],
   ['/*', ['/a', '/b'], ['/', '/a/b']],
   ['/a/*', ['/a/b', '/a/c'], ['/a', '/a/', '/a/b/c', '/b/c']],
@@ -52,6 +59,15 @@ const PATTERNS: readonly PatternRow[] = [
   ['/**/*/c', ['/a/c', '/a/b/c'], ['/c']],
   ['/*/**', ['/a', '/a/b'], ['/']],
   ['/*/b/**', ['/a/b', '/a/b/c'], ['/b', '/a', '/a/c/b']],
+  ['/*.css', ['/a.css', '/.css', '/a.b.css'], ['/css', '/a.css.map', '/a/b.css', '/']],
+  ['/**/*.css', ['/a.css', '/a/b.css', '/a/b/c.min.css'], ['/a.css/b', '/a.scss', '/a/css']],
+  ['/assets/*.{css,js}', ['/assets/a.css', '/assets/a.js'], ['/assets/a.png', '/assets/b/a.css', '/a.css']],
+  ['/a/v*-*/c', ['/a/v1-2/c', '/a/v-/c', '/a/v--/c'], ['/a/v1/c', '/a/1-2/c', '/a/v1-2']],
+  ['/a/{b,c}', ['/a/b', '/a/c'], ['/a', '/a/d', '/a/b/c', '/a/b,c']],
+  ['/{a,b/c}/d', ['/a/d', '/b/c/d'], ['/b/d', '/a/c/d', '/a']],
+  ['{/login,/login.*}', ['/login', '/login.json', '/login.'], ['/login/x', '/loginx', '/']],
+  ['/login{,.*}', ['/login', '/login.json'], ['/login/x', '/logins']],
+  ['/{a,b}/{c,d}', ['/a/c', '/a/d', '/b/c', '/b/d'], ['/a/b', '/c/d']],
   ['/__proto__', ['/__proto__'], ['/', '/constructor', '/a']],
   ['/**/constructor', ['/constructor', '/a/constructor'], ['/__proto__', '/toString']],
 ]
@@ -66,7 +82,7 @@ for (const [pattern, matching, others] of PATTERNS) {
 }
 
 t.test('several patterns match where one of them does, and the entry is found once', async (t) => {
-  const find = compileMatch([entryOf({ paths: ['/a', '/a/**', '/*', '/b'] })], 'folded')
+  const find = compileMatch([entryOf({ paths: ['/a', '/a/**', '/*', '/b'] })], 'folded', 'insensitive')
   t.equal(find(subjectOf({ url: '/a' })).length, 1)
   t.equal(find(subjectOf({ url: '/b/' })).length, 1)
   t.equal(find(subjectOf({ url: '/b/c' })).length, 0)
@@ -169,7 +185,7 @@ t.test('an empty match takes every request', async (t) => {
     t.notOk(isEmptyMatch({ ...EVERYTHING, ...part }))
   }
   t.ok(matches({}, { url: '/any' }))
-  t.same(compileMatch([], 'folded')(subjectOf({})), [])
+  t.same(compileMatch([], 'folded', 'insensitive')(subjectOf({})), [])
 })
 
 t.test('what matches comes in the order of the policy', async (t) => {
@@ -183,7 +199,7 @@ t.test('what matches comes in the order of the policy', async (t) => {
     entryOf({ paths: ['/*/b'] }, '7'),
   ]
   for (const order of [entries, entries.toReversed()]) {
-    const names = compileMatch(order, 'folded')(subjectOf({ url: '/a/b' })).map(({ name }) => name)
+    const names = compileMatch(order, 'folded', 'insensitive')(subjectOf({ url: '/a/b' })).map(({ name }) => name)
     const wanted = ['1', '2', '4', '5', '6', '7']
     t.same(names, order === entries ? wanted : wanted.toReversed())
   }
@@ -216,7 +232,33 @@ const DISGUISES: readonly (readonly [pattern: string, url: string, why: string])
   ['/caf%C3%A9', '/caf\u00c3\u00a9', 'raw bytes'],
   ['/a/', '/a', 'pattern with a slash at the end'],
   ['/a/', '/a//', 'pattern with a slash at the end'],
-  ['/{id}', '/%7bid%7d', 'escaped braces'],
+  ['/%7Bid%7D', '/{id}', 'pattern written escaped'],
+  ['/admin', '/Admin', 'letter case'],
+  ['/admin', '/ADMIN/', 'letter case'],
+  ['/Admin', '/aDMIN', 'letter case of both'],
+  ['/admin', '/%41dmin', 'letter case of an escaped letter'],
+  ['/admin', '/x%2f..%2fADMIN', 'letter case in another reading'],
+  ['/a%2Fb', '/A%2fB', 'letter case beside an escape'],
+  ['/caf%c3%a9', '/CAF%C3%89', 'letter case of a letter beyond ASCII'],
+  ['/caf%c3%89', '/caf%c3%a9', 'letter case of a letter beyond ASCII'],
+  ['/stra%C3%9Fe', '/STRASSE', 'sharp s in upper case'],
+  ['/books', '/book%C5%BF', 'a long s, which ignoring case takes for s'],
+  ['/kiosk', '/kios%E2%84%AA', 'the Kelvin sign, which ignoring case takes for k'],
+  ['/**/*.css', '/a/B.CSS', 'letter case of a suffix'],
+  ['/a/{b,c}', '/A/C', 'letter case of an alternative'],
+  ['/login.*', '/login%2Ejson', 'an escaped dot'],
+  ['/admin', '/admin.', 'a dot at the end'],
+  ['/admin', '/admin%2e', 'a dot at the end'],
+  ['/admin', '/admin...', 'dots at the end'],
+  ['/admin', '/admin%20', 'a space at the end'],
+  ['/admin', '/admin%09', 'a tab at the end'],
+  ['/admin', '/admin%0a', 'a line feed at the end'],
+  ['/admin', '/admin%0D%0A', 'a line break at the end'],
+  ['/admin', '/admin%20.%20..', 'dots and spaces at the end'],
+  ['/admin/x', '/admin%20/x.', 'spaces and dots at the end of segments'],
+  ['/admin', '/admin%0a;x', 'a line feed before parameters'],
+  ['/admin', '/x/..%20/admin', 'a dot segment with a space'],
+  ['/admin/*.css', '/admin/a.css%20', 'a space behind a suffix'],
 ]
 
 t.test('no spelling of a path gets round a limit or a deny entry', async (t) => {
@@ -240,6 +282,12 @@ t.test('a path that begins as an exemption and leads elsewhere is not exempt', a
     ['/**/health', '/admin;x=/health/..;/..'],
     ['/*/health', '//health'],
     ['/*/*', '//health'],
+    ['/health', '/HEALTH'],
+    ['/public/**', '/Public/a'],
+    ['/public/*.css', '/public/admin;x.css'],
+    ['/public/*.css', '/public/x%2f..%2f..%2fadmin.css'],
+    ['/public/*.css', '/public/a.css%2Fb'],
+    ['/public/{a,b}', '/public/a%20'],
   ] as const) {
     t.notOk(matches({ paths: [pattern] }, { url }, 'strict'), `${pattern} ${url}`)
   }
@@ -257,6 +305,10 @@ t.test('an exemption holds for what is written as it is, in all its readings', a
     ['/static/**', '/static/%C3%A9'],
     ['/static/**', '/static//a/'],
     ['/users/*', '/users/%40me'],
+    ['/Users/*', '/Users/A'],
+    ['/assets/*.css', '/assets/Main.css'],
+    ['/assets/{a,b}', '/assets/b'],
+    ['/files/*', '/files/report.'],
     ['/users/*', '/users/a;v=1'],
     ['/**', '//x/..%2f;/%5c'],
   ] as const) {
@@ -264,21 +316,42 @@ t.test('an exemption holds for what is written as it is, in all its readings', a
   }
 })
 
+t.test('an upstream that regards letter case is matched with regard to it', async (t) => {
+  t.ok(matches({ paths: ['/admin'] }, { url: '/admin' }, 'folded', 'sensitive'))
+  t.ok(matches({ paths: ['/Admin'] }, { url: '/%41dmin' }, 'folded', 'sensitive'))
+  for (const url of ['/Admin', '/ADMIN', '/%41dmin']) {
+    t.notOk(matches({ paths: ['/admin'] }, { url }, 'folded', 'sensitive'), url)
+  }
+})
+
+t.test('a limit that disregards letter case holds whatever one that regards it holds', async () => {
+  const pieces = fc.constantFrom('a', 'A', 'b', '/', '.', '%C3%A9', '%C3%89', '%2F', ';', '%20', '%FF', 's')
+  const url = fc.array(pieces, { maxLength: 10 }).map((written) => `/${written.join('')}`)
+  fc.assert(
+    fc.property(url, url, (pattern, url) => {
+      if ('wrong' in readPathPattern(pattern) || parseTarget(url, 'GET') === null) return
+      const isSensitive = matches({ paths: [pattern] }, { url }, 'folded', 'sensitive')
+      if (isSensitive) assert.ok(matches({ paths: [pattern] }, { url }), `${pattern} ${url}`)
+    }),
+    { seed: 82, numRuns: 3000 },
+  )
+})
+
 t.test('forms agree wherever a path has one reading', async () => {
-  const segment = fc.constantFrom<string>('a', 'b', 'c', '*')
+  const segment = fc.constantFrom<string>('a', 'b', 'c', '*', 'a*', '*b', 'a*b')
   const pattern = fc.tuple(fc.array(segment, { maxLength: 4 }), fc.option(fc.nat(4))).map(([segments, at]) => {
     if (at !== null) segments.splice(at, 0, '**')
     return `/${segments.join('/')}`
   })
   const url = fc
-    .array(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 6 })
+    .array(fc.constantFrom('a', 'b', 'c', 'd', 'ab', 'acb'), { maxLength: 6 })
     .map((segments) => `/${segments.join('/')}`)
   // The oracle: the pattern as a regular expression, written with none of the code under test.
   const regexOf = (pattern: string) => {
     const body = pattern
       .slice(1)
       .split('/')
-      .map((each) => (each === '**' ? '(?:/[^/]*)*' : each === '*' ? '/[^/]+' : `/${each}`))
+      .map((each) => (each === '**' ? '(?:/[^/]*)*' : each === '*' ? '/[^/]+' : `/${each.replaceAll('*', '[^/]*')}`))
       .join('')
     return new RegExp(`^${body}$`)
   }
@@ -289,7 +362,7 @@ t.test('forms agree wherever a path has one reading', async () => {
       // `/` has one empty segment for a pattern, and `/**` takes it.
       const expected = patterns.filter((pattern) => regexOf(pattern).test(url))
       for (const form of ['strict', 'folded'] as const) {
-        const found = compileMatch(entries, form)(subjectOf({ url })).map(({ name }) => name)
+        const found = compileMatch(entries, form, 'insensitive')(subjectOf({ url })).map(({ name }) => name)
         assert.deepEqual(found, expected)
       }
       hits += expected.length
@@ -311,7 +384,7 @@ function fastest(run: () => void): number {
 }
 
 function timeOf(entries: readonly Entry[], url: string): number {
-  const find = compileMatch(entries, 'folded')
+  const find = compileMatch(entries, 'folded', 'insensitive')
   const subject = subjectOf({ url })
   return fastest(() => {
     for (let i = 0; i < 5000; i++) find(subject)
@@ -326,6 +399,7 @@ t.test('1,000 entries with paths of their own cost about what five do', async (t
     (n) => `/tenant-${n}/**/settings`,
     (n) => `/api/*/resource-${n}`,
     (n) => `/**/resource-${n}`,
+    (n) => `/{a,b}/{c,resource-${n}}`,
   ]
   for (const shape of shapes) {
     const entries = (count: number) => Array.from({ length: count }, (_, n) => entryOf({ paths: [shape(n)] }, `${n}`))
@@ -344,8 +418,9 @@ t.test('no pattern and path make each other slow', async (t) => {
   )
   const globs = Array.from({ length: depth }, (_, i) => `/${'a/'.repeat(i)}**/${'a/'.repeat(depth - i)}b`)
   const long = [`/${'*/'.repeat(500)}**/${'a/'.repeat(500)}b`]
-  for (const paths of [stars, globs, long]) {
-    const find = compileMatch([entryOf({ paths })], 'folded')
+  const partial = Array.from({ length: depth }, (_, i) => `/${'a*a/'.repeat(i)}**/${'*a*a*/'.repeat(depth - i)}b`)
+  for (const paths of [stars, globs, long, partial]) {
+    const find = compileMatch([entryOf({ paths })], 'folded', 'insensitive')
     for (const url of [
       `/${'a/'.repeat(depth)}c`,
       `/${'a/'.repeat(5000)}c`,

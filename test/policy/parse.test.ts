@@ -26,6 +26,7 @@ t.test('no file at all limits each device to 600 a minute and a burst of 120', a
         maxQueue: 1024,
         maxStreams: 10_000,
         preserveHost: true,
+        pathCase: 'insensitive',
       },
       server: {
         headerTimeout: 10_000,
@@ -120,6 +121,7 @@ t.test('everything that can be written is read, in its units', async (t) => {
       maxQueue: 0,
       maxStreams: 0,
       preserveHost: false,
+      pathCase: 'insensitive',
     },
     server: {
       headerTimeout: 5000,
