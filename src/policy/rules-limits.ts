@@ -40,11 +40,22 @@ export function warnAboutLimits(draft: Draft, warn: Report): void {
   }
 }
 
+/** Names that metrics and logs give to what no entry names. */
+const RESERVED: Readonly<Record<string, string>> = {
+  default: 'the route label of requests that no named entry matches',
+  other: 'the route label of entries beyond the first hundred',
+}
+const RESERVED_IN_DENY: typeof RESERVED = { ...RESERVED, ban: "what logs call an operator's ban" }
+
 /** Names must differ within their list: they name buckets and series. */
 export function checkNames(draft: Draft, list: 'limits' | 'exempt' | 'deny', report: Report): void {
   const first = new Map<string, number>()
+  const reserved = list === 'deny' ? RESERVED_IN_DENY : RESERVED
   for (const [index, entry] of (draft[list] ?? []).entries()) {
     if (entry?.name === undefined) continue
+    if (Object.hasOwn(reserved, entry.name)) {
+      report([list, index, 'name'], `${show(entry.name)} is ${reserved[entry.name]}; write another name`)
+    }
     const earlier = first.get(entry.name)
     if (earlier === undefined) first.set(entry.name, index)
     else report([list, index, 'name'], `${show(entry.name)} is the name of ${list}[${earlier}] too; write another one`)

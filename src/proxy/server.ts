@@ -22,7 +22,6 @@ import type { LimitPlan } from '../limiter/plan.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics, RequestOutcome } from '../metrics/metrics.ts'
 import type { Policy } from '../policy/types.ts'
-import { createAddressWatch } from './address-watch.ts'
 import { addRateFields, rateFields } from './answer-fields.ts'
 import { chooseCourse, LOOP } from './choose-course.ts'
 import { closeGently } from './close-gently.ts'
@@ -52,6 +51,7 @@ import { requestFields } from './request-fields.ts'
 import { compileRules, type Rules } from './rules.ts'
 import { cutStalledReaders } from './stalled-readers.ts'
 import type { TopRefused } from './top-refused.ts'
+import { createTrustedProxyCheck } from './trusted-proxy-check.ts'
 import { createUpgrader } from './upgrade.ts'
 
 export type ProxyOptions = {
@@ -161,8 +161,8 @@ export function createProxy(options: ProxyOptions): Proxy {
     onMarkProblem: (reason: MarkProblem) => metrics.badMarks.inc({ reason }),
   }
   let rules = compileRules(options.policy, compiling)
-  const watch = createAddressWatch({ clock, log })
-  watch.use(options.policy.identity.trustedProxies.length)
+  const trustedProxyCheck = createTrustedProxyCheck({ clock, log })
+  trustedProxyCheck.use(options.policy.identity.trustedProxies.length)
 
   const onLookAlike = () => metrics.lookAlikes.inc()
 
@@ -183,7 +183,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     if (client.isPeerTrusted) exchange.requestId = readRequestId(facts.headers['x-request-id']) ?? exchange.requestId
     const isForwarded = !client.isPeerTrusted && facts.names.some((name) => rules.fieldRoles(name).isForwarding)
     if (isForwarded) metrics.untrustedForwarding.inc()
-    watch.note(client, isForwarded)
+    trustedProxyCheck.note(client, isForwarded)
 
     const course = chooseCourse(surroundings, rules, facts, client, decisions + 1)
     exchange.route = course.route
@@ -551,7 +551,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     server,
     use(policy) {
       rules = compileRules(policy, compiling, rules)
-      watch.use(policy.identity.trustedProxies.length)
+      trustedProxyCheck.use(policy.identity.trustedProxies.length)
     },
     routes: () => rules.routes,
     rules: () => rules,

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { parseAddress } from '../../src/identity/address.ts'
 import { createLog } from '../../src/log.ts'
-import { createAddressWatch } from '../../src/proxy/address-watch.ts'
+import { createTrustedProxyCheck } from '../../src/proxy/trusted-proxy-check.ts'
 import { manualClock, startTestApp } from '../fixtures/app.ts'
 import { ask, get } from '../fixtures/raw-client.ts'
 import { startUpstream } from '../fixtures/upstream.ts'
@@ -10,7 +10,7 @@ function start() {
   const clock = manualClock()
   const lines: { level: number; msg: string; of_one_address?: number }[] = []
   const log = createLog({ level: 'info', destination: { write: (line) => void lines.push(JSON.parse(line)) } })
-  const watch = createAddressWatch({ clock, log })
+  const watch = createTrustedProxyCheck({ clock, log })
   const note = (address: string, isForwarded = false) =>
     watch.note({ address: parseAddress(address)!, isPeerTrusted: false }, isForwarded)
   return { clock, lines, watch, note }
@@ -23,7 +23,7 @@ t.test('a private peer that forwards while nobody is trusted is an error, once a
   t.equal(lines.length, 0)
   for (let n = 0; n < 100; n++) note('10.0.0.1', true)
   t.equal(lines.length, 1)
-  t.match(lines[0], { level: 50, msg: /identity\.trusted_proxies/ })
+  t.match(lines[0], { level: 50, msg: /identity\.trusted_proxies/, peer: '10.0.0.1' })
   clock.advance(59_999)
   note('fd00::1', true)
   t.equal(lines.length, 1)

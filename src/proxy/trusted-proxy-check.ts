@@ -4,39 +4,46 @@ import type { ClientAddress } from '../identity/client-address.ts'
 import type { Logger } from '../log.ts'
 import { NAMED_NETWORKS } from '../policy/address.ts'
 
-export type AddressWatch = {
-  /** Notes whom a request was taken for. `isForwarded`: its peer is not trusted, and sent forwarding fields. */
+export type TrustedProxyCheck = {
+  /** Counts a request. `isForwarded`: its peer is not trusted, and sent forwarding headers. */
   note(client: ClientAddress, isForwarded: boolean): void
-  /** How many networks of proxies are trusted from now on. */
+  /** Sets how many proxy networks are trusted from now on. */
   use(trustedProxies: number): void
 }
 
 const MINUTE_US = 60_000_000
 const WINDOW_US = 10 * MINUTE_US
-/** Of fewer requests nothing follows. */
+/** Fewer requests show nothing. */
 const MIN_REQUESTS = 1000
 
 /**
- * Tells of the mistake that makes one network of all clients: a proxy in front that the policy does not trust. Certain where
- * a private peer sends forwarding fields and nobody is trusted, an error each minute; likely where most requests of ten
- * minutes come from one address, a warning. A comparison a request, and one address as its whole state.
+ * Reports a proxy in front that the policy does not trust: all its clients would share one limit. It logs an error each minute
+ * while a private peer sends forwarding headers and no proxy is trusted, and a warning when most requests of ten minutes came
+ * from one address. It costs one comparison a request and keeps one address.
  */
-export function createAddressWatch({ clock, log }: { readonly clock: Clock; readonly log: Logger }): AddressWatch {
+export function createTrustedProxyCheck({
+  clock,
+  log,
+}: {
+  readonly clock: Clock
+  readonly log: Logger
+}): TrustedProxyCheck {
   const isPrivate = compileCidrs(Object.values(NAMED_NETWORKS).flat())
   let trusted = 0
-  let toldUs = Number.NEGATIVE_INFINITY
+  let warnedUs = Number.NEGATIVE_INFINITY
   let window = { startUs: clock.nowUs(), requests: 0 }
-  // The majority vote of Boyer and Moore: an address that most requests have is the candidate at the end.
+  // The majority vote of Boyer and Moore: an address with most requests is the candidate at the end.
   let candidate = ''
   let lead = 0
   let hits = 0
 
-  function tellOfForwarding({ address }: ClientAddress): void {
+  function warnUntrusted({ address }: ClientAddress): void {
     const nowUs = clock.nowUs()
-    if (trusted > 0 || nowUs - toldUs < MINUTE_US || !isPrivate(address)) return
-    toldUs = nowUs
+    if (trusted > 0 || nowUs - warnedUs < MINUTE_US || !isPrivate(address)) return
+    warnedUs = nowUs
     log.error(
-      'a private peer sends forwarding fields and nobody is trusted, so that all clients behind it count as one network: write identity.trusted_proxies',
+      { peer: address.text },
+      'untrusted private peer sends forwarding headers: all clients behind it share one limit; add it to identity.trusted_proxies',
     )
   }
 
@@ -54,11 +61,11 @@ export function createAddressWatch({ clock, log }: { readonly clock: Clock; read
 
   function endWindow(nowUs: number): void {
     const { requests } = window
-    // Its hits since it became the candidate: fewer than all of them, so that what is told is true.
+    // Counted since it became the candidate, so the share is never overstated.
     if (requests >= MIN_REQUESTS && hits > requests / 2) {
       log.warn(
         { requests, of_one_address: hits },
-        'most requests come from one address: if that is a proxy, write identity.trusted_proxies',
+        'most requests come from one address: if it is a proxy, add it to identity.trusted_proxies',
       )
     }
     window = { startUs: nowUs, requests: 0 }
@@ -69,9 +76,9 @@ export function createAddressWatch({ clock, log }: { readonly clock: Clock; read
 
   return {
     note(client, isForwarded) {
-      if (isForwarded) tellOfForwarding(client)
+      if (isForwarded) warnUntrusted(client)
       vote(client.address)
-      // The clock is looked at once in a while only.
+      // Reading the clock costs more than this count.
       if (++window.requests % 256 !== 0) return
       const nowUs = clock.nowUs()
       if (nowUs - window.startUs >= WINDOW_US) endWindow(nowUs)
