@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { LRUCache } from 'lru-cache'
 import type { ClientAddressSource } from '../policy/types.ts'
 import { type Address, compileCidrs, parseAddress } from './address.ts'
-import { forwardedNodes } from './forwarded.ts'
+import { forwardedElements, forwardedNode } from './forwarded.ts'
 
 export type ClientAddress = {
   readonly address: Address
@@ -138,10 +138,13 @@ function elementsFromRight(source: ClientAddressSource, headers: IncomingHttpHea
   if (source.kind === 'x-forwarded-for' && line.length <= MAX_HOP_LENGTH && !line.includes(',')) return [line.trim()]
   const isLong = line.length > MAX_BYTES
   const end = isLong ? line.slice(-MAX_BYTES) : line
-  const elements = source.kind === 'forwarded' ? forwardedNodes(end, maxHops + 1) : end.split(',').reverse()
+  const isForwarded = source.kind === 'forwarded'
+  const elements = isForwarded ? forwardedElements(end) : end.split(',').reverse()
   // What the cut has halved could read as another address: `198.51.100.7` ends in `8.51.100.7`.
   if (isLong) elements.pop()
-  return elements.slice(0, maxHops).map((element) => element.trim())
+  // An empty element is none (RFC 9110 section 5.6.1.2).
+  const hops = elements.map((element) => element.trim()).filter((element) => element !== '')
+  return hops.slice(0, maxHops).map((hop) => (isForwarded ? forwardedNode(hop) : hop))
 }
 
 function fieldOf(source: ClientAddressSource, headers: IncomingHttpHeaders): string | null {

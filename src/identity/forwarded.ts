@@ -1,21 +1,23 @@
 /**
- * The nodes that the elements of a Forwarded field (RFC 7239) name in `for`, nearest hop first; empty where an element has
- * none, or none that is plain. Read from the right: what a trusted proxy appended is well-formed and comes first, and what
- * a client wrote to the left of it, an open quote included, cannot reach into it.
+ * The elements of a Forwarded field (RFC 7239), nearest hop first. Read from the right: what a trusted proxy appended is
+ * well-formed and comes first, and what a client wrote to the left of it, an open quote included, cannot reach into it.
  */
-export function forwardedNodes(field: string, maxHops: number): string[] {
-  const nodes: string[] = []
+export function forwardedElements(field: string): string[] {
+  const elements: string[] = []
   let end = field.length
-  while (end >= 0 && nodes.length < maxHops) {
+  while (end >= 0) {
     const start = separatorBefore(field, end, ',') + 1
-    nodes.push(nodeOf(field.slice(start, end)))
+    elements.push(field.slice(start, end))
     end = start - 1
   }
-  return nodes
+  return elements
 }
 
-/** A Host field is a client's own words and stands quoted in `host`, so a separator within quotes separates nothing. */
-function nodeOf(element: string): string {
+/**
+ * The node that an element names in `for`; empty where it has none, or none that is plain. A Host field is a client's own words and
+ * stands quoted in `host`, so a separator within quotes separates nothing.
+ */
+export function forwardedNode(element: string): string {
   let node = ''
   let end = element.length
   while (end >= 0) {

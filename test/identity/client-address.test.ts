@@ -77,13 +77,34 @@ t.test('a hop that cannot be read ends the walk at the last good one', async (t)
     ['9.9.9.9, unknown', PROXY],
     ['9.9.9.9, 010.0.0.2', PROXY],
     ['9.9.9.9, 10.2', PROXY],
-    ['9.9.9.9, ', PROXY],
-    ['9.9.9.9,,', PROXY],
     ['9.9.9.9, unknown, 10.0.0.3', '10.0.0.3'],
     ['9.9.9.9, <script>, 10.0.0.4, 10.0.0.3', '10.0.0.4'],
     ['9.9.9.9, fe80::1%eth0, 10.0.0.3', '10.0.0.3'],
   ]
   for (const [line, client] of cases) t.equal(behindProxy(line), client, line)
+})
+
+t.test('an empty element is none (RFC 9110 section 5.6.1.2)', async (t) => {
+  for (const line of [
+    '198.51.100.7, , 10.0.0.1',
+    '198.51.100.7,,',
+    ' ,198.51.100.7 ,\t, ',
+    '9.9.9.9,198.51.100.7,,10.0.0.2,',
+  ]) {
+    t.equal(behindProxy(line), '198.51.100.7', line)
+  }
+  for (const line of [',', ' , ,', '']) t.equal(behindProxy(line), PROXY, line)
+  const forwarded = (line: string) => addressOf({ kind: 'forwarded' }, PROXY, { forwarded: line }).text
+  for (const line of ['for=198.51.100.7, , for=10.0.0.2', 'for=198.51.100.7,,', ',for=9.9.9.9, for=198.51.100.7 , ']) {
+    t.equal(forwarded(line), '198.51.100.7', line)
+  }
+  t.equal(forwarded('for=198.51.100.7, proto=http'), PROXY, 'one without a node is not empty')
+  t.equal(
+    behindProxy(`198.51.100.7${','.repeat(1000)}${'10.0.0.2,'.repeat(31)}`),
+    '198.51.100.7',
+    'nor counts as a hop',
+  )
+  t.equal(behindProxy(`198.51.100.7${','.repeat(3000)}10.0.0.2`), '10.0.0.2', 'no more than 2 KiB are read')
 })
 
 t.test('a private address in 6to4 or NAT64 clothes is not a trusted hop', async (t) => {
