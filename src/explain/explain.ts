@@ -133,7 +133,7 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
         return { ...seen, ...exempted(course.entry) }
     }
     const limits = policy.limits.map((limit) =>
-      notAsked(limit.name, limit.mode, mismatches(limit.match, facts, policy.upstream.pathCase)),
+      notAsked(limit.name, limit.mode, mismatches(limit.match, facts, rules.reading)),
     )
     if (course.kind === 'free') return { ...seen, limits }
     if (course.kind === 'granted') {

@@ -1,13 +1,13 @@
-import { compileMatch, type MatchSubject } from '../policy/match.ts'
+import { compileMatch, type MatchReading, type MatchSubject } from '../policy/match.ts'
 import { shownValue } from '../policy/redact.ts'
-import type { Match, PathCase } from '../policy/types.ts'
+import type { Match } from '../policy/types.ts'
 
 const EVERYTHING: Match = { paths: [], methods: [], hosts: [], headers: [] }
 
 /** What of a limit's match a request does not meet; empty where it meets all. */
-export function mismatches(match: Match, subject: MatchSubject, pathCase: PathCase): string[] {
+export function mismatches(match: Match, subject: MatchSubject, reading: MatchReading): string[] {
   const fails = (part: Partial<Match>) =>
-    compileMatch([{ match: { ...EVERYTHING, ...part } }], 'folded', pathCase)(subject).length === 0
+    compileMatch([{ match: { ...EVERYTHING, ...part } }], 'folded', reading)(subject).length === 0
   const { paths, methods, hosts, headers } = match
   const found: string[] = []
   if (paths.length > 0 && fails({ paths })) found.push(`path ${subject.target.path} is not ${either(paths)}`)

@@ -5,6 +5,8 @@ import { rememberFew } from './remember-few.ts'
 export type FieldRole = {
   /** Ends at this hop or is written anew: it does not go on as it came. */
   readonly isReplaced: boolean
+  /** Names another method or target, and goes no further. */
+  readonly isOverride: boolean
   /** Says who the client is or came through: believed from a trusted peer only. */
   readonly isForwarding: boolean
   /** The policy reads it: the upstream must see what was decided by. */
@@ -20,6 +22,8 @@ export type FieldRolesOptions = {
   readonly peerFields: readonly string[]
   /** Further fields (lower case) that the policy reads: keys, credentials, matches, the device's token. */
   readonly readFields: readonly string[]
+  /** Fields (lower case) that go no further, since they name another method or target (method-override.ts). */
+  readonly strippedFields: readonly string[]
 }
 
 /** Fields that say through whom a request came. From a peer that is not trusted they are lies at best. */
@@ -51,10 +55,11 @@ const GUARDED = new Set(
  * everything but letters and digits is removed, is a look-alike: one party would count or trust by it, another not.
  * Remembered by name, for names repeat.
  */
-export function compileFieldRoles({ peerFields, readFields }: FieldRolesOptions): FieldRoles {
+export function compileFieldRoles({ peerFields, readFields, strippedFields }: FieldRolesOptions): FieldRoles {
   const peer = new Set(peerFields)
   const read = new Set([...peerFields, ...readFields])
-  const guarded = new Set([...GUARDED, ...[...read].map(squeezed)])
+  const stripped = new Set(strippedFields)
+  const guarded = new Set([...GUARDED, ...[...read, ...stripped].map(squeezed)])
   /** Of a family of names only the proper spelling belongs to it: `x-forwarded-for.` is no other X-Forwarded field. */
   const speaksOfClient = (name: string) =>
     peer.has(name) || FORWARDING.has(name) || (isOfFamily(name) && name === hyphenated(name) && !isGuarded(name))
@@ -67,11 +72,12 @@ export function compileFieldRoles({ peerFields, readFields }: FieldRolesOptions)
   }
 
   return rememberFew((name) => {
-    const isReplaced = isHopByHop(name) || REPLACED.has(name)
+    const isOverride = stripped.has(name)
+    const isReplaced = isHopByHop(name) || REPLACED.has(name) || isOverride
     const isForwarding = speaksOfClient(name)
     const isRead = read.has(name)
     const isItself = isReplaced || isForwarding || isRead || CREDENTIALS.has(name)
-    return { isReplaced, isForwarding, isRead, isLookAlike: !isItself && isLookAlike(name) }
+    return { isReplaced, isOverride, isForwarding, isRead, isLookAlike: !isItself && isLookAlike(name) }
   })
 }
 

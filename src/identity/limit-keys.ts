@@ -1,8 +1,9 @@
 import { decodeJwt, type JWTPayload } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Facts, Refusal } from '../http/facts.ts'
+import { effectiveMethods } from '../http/method-override.ts'
 import { foldCase, trimSegment } from '../http/path-readings.ts'
-import type { Limit, PathCase, Source } from '../policy/types.ts'
+import type { Limit, MethodOverride, PathCase, Source } from '../policy/types.ts'
 import { cookieReadings } from './cookie-field.ts'
 import { bearer } from './credential.ts'
 import type { Network } from './identity.ts'
@@ -36,6 +37,7 @@ export type LimitKeysOptions = {
   /** Whether tokens are verified: then claims are read from verified ones only. */
   readonly areTokensVerified: boolean
   readonly pathCase: PathCase
+  readonly methodOverride: MethodOverride
   /** Whether a field (lower case) is believed from a trusted peer only. */
   readonly isPeerField: (name: string) => boolean
 }
@@ -160,13 +162,19 @@ function compileReader(source: Source, options: LimitKeysOptions): Reader {
     case 'host':
       return ({ facts }) => [facts.host]
     case 'method':
-      // A HEAD asks for what a GET would answer.
-      return ({ facts }) => [facts.method === 'HEAD' ? 'GET' : facts.method]
+      return compileMethod(options.methodOverride)
     case 'network':
       return ({ network }) => [network.id]
     case 'device':
       throw new Error('a device is no value of a request')
   }
+}
+
+function compileMethod(override: MethodOverride): Reader {
+  // A HEAD asks for what a GET would answer.
+  const keyOf = (method: string) => (method === 'HEAD' ? 'GET' : method)
+  if (override !== 'match') return ({ facts }) => [keyOf(facts.method)]
+  return ({ facts }) => effectiveMethods(facts.method, facts.names, facts.rawHeaders).map(keyOf)
 }
 
 /** A claim of a verified token; where no issuer is named, of any token, for nobody here can tell: then its sender chooses it. */

@@ -65,6 +65,10 @@ export function createMetrics(build: { readonly version: string; readonly node: 
       'sluice_look_alike_headers_total',
       'Headers and trailers dropped because their name reads like one that the policy reads or trusts.',
     ),
+    methodOverrides: counter(
+      'sluice_method_override_headers_total',
+      'Headers dropped because they name another method or target (server.method_override).',
+    ),
     storeUp: gauge('sluice_store_up', 'Whether the shared store answers; 1 where there is none to be away.'),
     storeCalls: tally('sluice_store_calls_total', 'Calls to the shared store.', ['result']),
     storeSeconds: durations('sluice_store_duration_seconds', 'Time a call to the shared store took.', DECISION_SECONDS),

@@ -1,9 +1,13 @@
+import { overridingMethods } from '../http/method-override.ts'
 import { canonicalPath, foldCase, pathReadings } from '../http/path-readings.ts'
 import type { Target } from '../http/target.ts'
 import { expandPattern } from './path-pattern.ts'
 import { createPathTrie } from './path-trie.ts'
-import type { Match, PathCase } from './types.ts'
+import type { Match, MethodOverride, PathCase } from './types.ts'
 import { compileWildcard } from './wildcard.ts'
+
+/** What the policy says of how the upstream reads a request. */
+export type MatchReading = { readonly pathCase: PathCase; readonly methodOverride: MethodOverride }
 
 /** What a match may look at. */
 export type MatchSubject = {
@@ -28,7 +32,7 @@ type Indexed<Entry> = { readonly entry: Entry; readonly index: number; readonly 
 export function compileMatch<Entry extends { readonly match: Match }>(
   entries: readonly Entry[],
   form: 'strict' | 'folded',
-  pathCase: PathCase,
+  { pathCase, methodOverride }: MatchReading,
 ): (subject: MatchSubject) => readonly Entry[] {
   const fold = form === 'folded' && pathCase === 'insensitive' ? foldCase : (path: string) => path
   const trie = createPathTrie<Indexed<Entry>>()
@@ -36,7 +40,7 @@ export function compileMatch<Entry extends { readonly match: Match }>(
   const readTrie = form === 'strict' ? createPathTrie<Indexed<Entry>>() : trie
   const anyPath: Indexed<Entry>[] = []
   for (const [index, entry] of entries.entries()) {
-    const indexed = { entry, index, accepts: compileAccepts(entry.match, form) }
+    const indexed = { entry, index, accepts: compileAccepts(entry.match, form, methodOverride) }
     if (entry.match.paths.length === 0) anyPath.push(indexed)
     for (const pattern of entry.match.paths.flatMap(expandPattern)) {
       trie.insert(fold(pattern), indexed)
@@ -81,13 +85,21 @@ export function isEmptyMatch(match: Match): boolean {
 function compileAccepts(
   { methods, hosts, headers }: Match,
   form: 'strict' | 'folded',
+  methodOverride: MethodOverride,
 ): (subject: MatchSubject) => boolean {
   const tests: ((subject: MatchSubject) => boolean)[] = []
   if (methods.length > 0) {
     const wanted = new Set(methods)
     // A HEAD asks for what a GET would answer: a limit on GET that let HEAD pass would be no limit.
     if (wanted.has('GET')) wanted.add('HEAD')
-    tests.push(({ method }) => wanted.has(method))
+    const accepts = (method: string) => wanted.has(method)
+    if (methodOverride !== 'match') tests.push(({ method }) => accepts(method))
+    else {
+      tests.push(({ method, names, rawHeaders }) => {
+        const methods = [method, ...overridingMethods(names, rawHeaders)]
+        return form === 'folded' ? methods.some(accepts) : methods.every(accepts)
+      })
+    }
   }
   if (hosts.length > 0) {
     const exact = new Set(hosts.filter((host) => !host.startsWith('*.')))

@@ -78,6 +78,7 @@ function resolveServer(server: PolicyFile['server']): ServerPolicy {
     drainDelay: server.drain_delay,
     drainTimeout: server.drain_timeout,
     workers: server.workers,
+    methodOverride: server.method_override,
   }
 }
 

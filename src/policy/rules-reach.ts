@@ -32,7 +32,13 @@ export function warnAboutReach(draft: Draft, warn: Report): void {
   }
 }
 
-function warnAboutLimit({ deny, exempt }: Draft, index: number, match: Match, pathCase: PathCase, warn: Report): void {
+function warnAboutLimit(
+  { deny, exempt, server }: Draft,
+  index: number,
+  match: Match,
+  pathCase: PathCase,
+  warn: Report,
+): void {
   const fix = 'leave this one out, or narrow that one'
   const denying = takerOf(deny, match, [], pathCase)
   if (denying !== undefined) {
@@ -43,7 +49,9 @@ function warnAboutLimit({ deny, exempt }: Draft, index: number, match: Match, pa
   const exempting = takerOf(exempt, match, [], 'sensitive')
   if (exempting === undefined) return
   // An exemption holds for the strict form of a path and for all lines of a field, a limit for any reading of them.
-  const isSure = exempting.match.paths.length === 0 && exempting.match.headers.length === 0
+  const { paths, methods, headers } = exempting.match
+  const isByOneMethod = methods.length === 0 || server?.method_override !== 'match'
+  const isSure = paths.length === 0 && headers.length === 0 && isByOneMethod
   const reach = isSure ? 'is never reached' : 'is reached by odd spellings only'
   const by = `exempt[${exempting.index}], ${show(exempting.name)}`
   warn(['limits', index], `${reach}: ${by}, lets pass all that it matches; ${fix}`)

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isHopByHop } from '../http/hop-by-hop.ts'
+import { strippedFields } from '../http/method-override.ts'
 import type { Draft, LimitDraft, Report } from './draft.ts'
 import { expandPattern } from './path-pattern.ts'
 import { parseSource } from './pattern.ts'
@@ -38,7 +39,11 @@ function checkHeader(source: Source, text: string, draft: Draft, report: Report)
   const isMark = name === draft.identity?.device_cookie?.token_header
   const instead = isMark ? 'device' : REWRITTEN[name]
   if (instead !== undefined) report([], `${show(text)} is not a field to tell clients apart by; write ${instead}`)
-  else if (isHopByHop(name) || REPLACED.has(name)) {
+  else if (
+    isHopByHop(name) ||
+    REPLACED.has(name) ||
+    strippedFields(draft.server?.method_override ?? 'strip').includes(name)
+  ) {
     report([], `${show(text)} does not reach the upstream as the client wrote it; write another field`)
   }
 }

@@ -31,6 +31,11 @@ const server = z
     workers: wholeOr(1, 1024, 'auto')
       .prefault(1)
       .describe('Processes that share the ports and the limits: a number, or auto for one per core.'),
+    method_override: choice(['strip', 'match', 'pass'])
+      .prefault('strip')
+      .describe(
+        'X-HTTP-Method-Override and the like: strip removes them, match counts a request as both methods, pass ignores them.',
+      ),
   })
   .prefault({})
   .describe('The proxied port.')

@@ -9,13 +9,14 @@ export const IGNORED = 'these keys are read at the start only: restart to change
 export function startOnlyChanges(next: Policy, first: Policy): string[] {
   const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
   const drain = { drainDelay: 0, drainTimeout: 0 }
-  const rules = { pathCase: 'insensitive' }
+  // Only the rules look at them, which a reload compiles anew.
+  const rules = { pathCase: 'insensitive', methodOverride: 'strip' }
   const areBothRandom = next.identity.secretIsRandom && first.identity.secretIsRandom
   const same: Record<string, boolean> = {
     listen: isSame(next.listen, first.listen),
     admin: isSame(next.admin, first.admin),
     upstream: isSame({ ...next.upstream, ...rules }, { ...first.upstream, ...rules }),
-    server: isSame({ ...next.server, ...drain }, { ...first.server, ...drain }),
+    server: isSame({ ...next.server, ...drain, ...rules }, { ...first.server, ...drain, ...rules }),
     store: isSame(next.store, first.store),
     'identity.secret': areBothRandom || isSame(next.identity.secrets, first.identity.secrets),
     'log.level': next.log.level === first.log.level,
@@ -26,14 +27,14 @@ export function startOnlyChanges(next: Policy, first: Policy): string[] {
 /** A policy that was read later, with what holds from the start on as `first` has it. */
 export function keepStartOnly(next: Policy, first: Policy): Policy {
   const { listen, admin, upstream, store } = first
-  const { drainDelay, drainTimeout } = next.server
+  const { drainDelay, drainTimeout, methodOverride } = next.server
   return {
     ...next,
     listen,
     admin,
     upstream: { ...upstream, pathCase: next.upstream.pathCase },
     store,
-    server: { ...first.server, drainDelay, drainTimeout },
+    server: { ...first.server, drainDelay, drainTimeout, methodOverride },
     identity: { ...next.identity, secrets: first.identity.secrets },
     log: { ...next.log, level: first.log.level },
   }

@@ -47,6 +47,9 @@ export type UpstreamPolicy = {
   readonly pathCase: PathCase
 }
 
+/** Whether a client may name another method or target in a header: the header is removed, counted by too, or ignored. */
+export type MethodOverride = 'strip' | 'match' | 'pass'
+
 /** Whether the upstream takes `/Login` for `/login`. */
 export type PathCase = 'insensitive' | 'sensitive'
 
@@ -69,6 +72,7 @@ export type ServerPolicy = {
   readonly drainTimeout: number
   /** Processes; `auto` is one per core. */
   readonly workers: number | 'auto'
+  readonly methodOverride: MethodOverride
 }
 
 export type StorePolicy = MemoryStorePolicy | RedisStorePolicy

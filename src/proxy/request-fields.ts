@@ -10,6 +10,8 @@ export type RequestFieldsOptions = {
   readonly fieldRoles: FieldRoles
   /** Called for each field that is dropped since its name reads like one that somebody trusts. */
   readonly onLookAlike: () => void
+  /** Called for each field that is dropped since it names another method or target. */
+  readonly onOverride: () => void
   /** Where a device's mark may stand, which is ours alone; null where there are none. */
   readonly deviceCookie: { readonly names: ReadonlySet<string>; readonly tokenHeader: string } | null
   readonly host: string
@@ -30,6 +32,7 @@ export function requestFields(facts: Facts, options: RequestFieldsOptions): stri
   for (let i = 0; i < names.length; i++) {
     const name = names[i]!
     const role = fieldRoles(name)
+    if (role.isOverride) options.onOverride()
     if (role.isReplaced || (role.isForwarding && !isPeerTrusted)) continue
     if (role.isLookAlike) {
       options.onLookAlike()

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { compileCors } from '../http/cors.ts'
 import type { Facts } from '../http/facts.ts'
 import { compileFieldRoles, type FieldRoles } from '../http/field-roles.ts'
+import { METHOD_FIELDS, overridingMethods, strippedFields } from '../http/method-override.ts'
 import { type Address, compileCidrs } from '../identity/address.ts'
 import { compileClientAddress } from '../identity/client-address.ts'
 import { compileIdentify, type Identify, type IdentifyOptions } from '../identity/identify.ts'
@@ -9,8 +10,8 @@ import type { Jwks } from '../identity/jwks.ts'
 import { createKeyring, type Keyring } from '../identity/keyring.ts'
 import { compileLimitKeys } from '../identity/limit-keys.ts'
 import { type LimitPlan, planLimit } from '../limiter/plan.ts'
-import { compileMatch, isEmptyMatch } from '../policy/match.ts'
-import type { DenyEntry, ExemptEntry, IdentityPolicy, PathCase, Policy } from '../policy/types.ts'
+import { compileMatch, isEmptyMatch, type MatchReading } from '../policy/match.ts'
+import type { DenyEntry, ExemptEntry, IdentityPolicy, Policy } from '../policy/types.ts'
 import { compileDeviceAnswer } from './device-cookie-answer.ts'
 
 /** What the policy says of one request before anybody is counted. */
@@ -47,10 +48,10 @@ type Kept = {
 export function compileRules(policy: Policy, options: RulesOptions, before: Kept | null = null) {
   const expectedInstances = policy.store.kind === 'redis' ? policy.store.expectedInstances : 1
   const plans = policy.limits.map((limit) => planLimit(limit, expectedInstances * (options.workers ?? 1)))
-  const { pathCase } = policy.upstream
-  const deny = compileEntries(policy.deny, 'folded', pathCase, options.wallMs)
-  const exempt = compileEntries(policy.exempt, 'strict', pathCase, options.wallMs)
-  const matchLimits = compileMatch(plans, 'folded', pathCase)
+  const reading = { pathCase: policy.upstream.pathCase, methodOverride: policy.server.methodOverride }
+  const deny = compileEntries(policy.deny, 'folded', reading, options.wallMs)
+  const exempt = compileEntries(policy.exempt, 'strict', reading, options.wallMs)
+  const matchLimits = compileMatch(plans, 'folded', reading)
   const routes = routeNames(policy)
   const kept = before !== null && isDeepStrictEqual(before.policy.identity, policy.identity) ? before : null
   const keyring = createKeyring(policy.identity.secrets)
@@ -64,13 +65,19 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
     return routes.has(name) ? name : 'other'
   }
 
+  /** Whether the upstream may take it for a request of another method: a preflight must be one in either. */
+  function isOverridden({ names, rawHeaders }: Facts): boolean {
+    return reading.methodOverride === 'match' && overridingMethods(names, rawHeaders).length > 0
+  }
+
   /** Deny beats exempt, exempt beats limits. */
   function rule(facts: Facts, address: Address): Ruling {
     const denied = deny(facts, address)
     if (denied !== undefined) {
       return { kind: 'deny', entry: denied, route: routeOf(isEmptyMatch(denied.match) ? undefined : denied.name) }
     }
-    if (policy.exemptPreflight && isPreflight(facts)) return { kind: 'exempt', entry: null, route: 'default' }
+    if (policy.exemptPreflight && isPreflight(facts) && !isOverridden(facts))
+      return { kind: 'exempt', entry: null, route: 'default' }
     const exempted = exempt(facts, address)
     if (exempted !== undefined) {
       const named = isEmptyMatch(exempted.match) ? undefined : exempted.name
@@ -83,6 +90,7 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
 
   return {
     policy,
+    reading,
     plans,
     rule,
     routes: routesOf(policy),
@@ -107,11 +115,12 @@ export function apart(rules: Rules, jwks: Jwks | null): Rules {
   return { ...rules, identify, limitKeys: compileKeys(policy, keyring, rules.fieldRoles) }
 }
 
-function compileKeys({ identity, limits, upstream }: Policy, keyring: Keyring, fieldRoles: FieldRoles) {
+function compileKeys({ identity, limits, upstream, server }: Policy, keyring: Keyring, fieldRoles: FieldRoles) {
   return compileLimitKeys(limits, {
     keyring,
     areTokensVerified: identity.jwt.length > 0,
     pathCase: upstream.pathCase,
+    methodOverride: server.methodOverride,
     isPeerField: (name) => fieldRoles(name).isForwarding,
   })
 }
@@ -132,7 +141,13 @@ function fieldRolesOf(policy: Policy): FieldRoles {
   const matched = [...policy.limits, ...policy.exempt, ...policy.deny].flatMap(({ match }) => match.headers)
   const readFields = [...singleFieldsOf(policy), ...matched.map(({ name }) => name)]
   if (deviceCookie.enabled) readFields.push(deviceCookie.tokenHeader)
-  return compileFieldRoles({ peerFields: peerFieldsOf(policy.identity), readFields })
+  const { methodOverride } = policy.server
+  if (methodOverride === 'match') readFields.push(...METHOD_FIELDS)
+  return compileFieldRoles({
+    peerFields: peerFieldsOf(policy.identity),
+    readFields,
+    strippedFields: strippedFields(methodOverride),
+  })
 }
 
 function singleFieldsOf({ identity, limits }: Policy): readonly string[] {
@@ -145,11 +160,11 @@ function singleFieldsOf({ identity, limits }: Policy): readonly string[] {
 function compileEntries<Entry extends ExemptEntry>(
   entries: readonly Entry[],
   form: 'strict' | 'folded',
-  pathCase: PathCase,
+  reading: MatchReading,
   wallMs: () => number,
 ): (facts: Facts, address: Address) => Entry | undefined {
   if (entries.length === 0) return () => undefined
-  const match = compileMatch(entries, form, pathCase)
+  const match = compileMatch(entries, form, reading)
   const tests = new Map(entries.map((entry) => [entry, compileCidrs(entry.cidr)]))
   return (facts, address) =>
     match(facts).find(

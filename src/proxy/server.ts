@@ -165,6 +165,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   trustedProxyCheck.use(options.policy.identity.trustedProxies.length)
 
   const onLookAlike = () => metrics.lookAlikes.inc()
+  const onOverride = () => metrics.methodOverrides.inc()
 
   function run(exchange: Exchange): void {
     const { request, rules } = exchange
@@ -276,6 +277,7 @@ export function createProxy(options: ProxyOptions): Proxy {
         isPeerTrusted: client.isPeerTrusted,
         fieldRoles: rules.fieldRoles,
         onLookAlike,
+        onOverride,
         deviceCookie: rules.identify.deviceCookie,
         host: upstream.preserveHost && facts.authority !== '' ? facts.authority : ownHost,
         requestId: exchange.requestId,

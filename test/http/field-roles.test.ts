@@ -3,7 +3,7 @@ import { compileFieldRoles, hyphenated } from '../../src/http/field-roles.ts'
 import { isFramingLookAlike } from '../../src/http/fields.ts'
 
 t.test('a forwarding field is one that says who the client is or came through', async (t) => {
-  const roles = compileFieldRoles({ peerFields: ['cf-ip'], readFields: [] })
+  const roles = compileFieldRoles({ peerFields: ['cf-ip'], readFields: [], strippedFields: [] })
   for (const name of ['x-forwarded-for', 'x-forwarded-x', 'forwarded', 'x-real-ip', 'x-client-cert', 'cf-ip']) {
     t.ok(roles(name).isForwarding, name)
   }
@@ -16,13 +16,17 @@ t.test('a forwarding field is one that says who the client is or came through', 
 })
 
 t.test('a forwarding field that the policy keys by stays one', async (t) => {
-  const roles = compileFieldRoles({ peerFields: [], readFields: ['x-forwarded-user'] })
+  const roles = compileFieldRoles({ peerFields: [], readFields: ['x-forwarded-user'], strippedFields: [] })
   t.match(roles('x-forwarded-user'), { isForwarding: true, isRead: true, isLookAlike: false })
   t.match(roles('x-forwarded-us-er'), { isForwarding: false, isLookAlike: true })
 })
 
 t.test('a look-alike is a name that is another one but for its separators', async (t) => {
-  const roles = compileFieldRoles({ peerFields: ['cf-connecting-ip'], readFields: ['x-tenant', 'x_odd'] })
+  const roles = compileFieldRoles({
+    peerFields: ['cf-connecting-ip'],
+    readFields: ['x-tenant', 'x_odd'],
+    strippedFields: [],
+  })
   const alike = [
     'x_tenant',
     'x--tenant',
@@ -55,6 +59,7 @@ t.test('no browser, proxy or tool sends a field that is taken for a look-alike',
   const roles = compileFieldRoles({
     peerFields: ['cf-connecting-ip', 'x-client-cert'],
     readFields: ['x-api-key', 'x-tenant'],
+    strippedFields: [],
   })
   const usual = [
     ...[

@@ -28,6 +28,7 @@ function compile(sources: readonly Source[] = SOURCES) {
     keyring,
     areTokensVerified: false,
     pathCase: 'insensitive',
+    methodOverride: 'strip',
     isPeerField: () => false,
   })
   const subjectOf = (request: RequestLike): KeySubject => {
@@ -105,6 +106,7 @@ t.test('a policy without lists of sources reads nothing', async (t) => {
     keyring,
     areTokensVerified: true,
     pathCase: 'insensitive',
+    methodOverride: 'strip',
     isPeerField: () => false,
   })
   t.equal(read([{ limit }], {} as KeySubject), null)

@@ -6,7 +6,7 @@ import { covers } from '../../src/policy/covers.ts'
 import { compileMatch } from '../../src/policy/match.ts'
 import { readPathPattern } from '../../src/policy/path-pattern.ts'
 import type { Match } from '../../src/policy/types.ts'
-import { EVERYTHING } from '../fixtures/policy.ts'
+import { EVERYTHING, READING } from '../fixtures/policy.ts'
 
 function isCovered(outer: Partial<Match>, inner: Partial<Match>): boolean {
   return covers({ ...EVERYTHING, ...outer }, { ...EVERYTHING, ...inner }, 'insensitive')
@@ -92,7 +92,7 @@ t.test('no path is matched by a covered pattern and missed by what covers it', a
       const match = compileMatch(
         [outer, inner].map((one) => ({ match: { ...EVERYTHING, paths: [one] } })),
         'folded',
-        'insensitive',
+        READING,
       )
       for (const one of paths) {
         const target = parseTarget(one, 'GET')

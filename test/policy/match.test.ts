@@ -7,7 +7,7 @@ import { compileMatch, isEmptyMatch, type MatchSubject } from '../../src/policy/
 import { readPathPattern } from '../../src/policy/path-pattern.ts'
 import type { Match, PathCase } from '../../src/policy/types.ts'
 import { compileWildcard } from '../../src/policy/wildcard.ts'
-import { EVERYTHING } from '../fixtures/policy.ts'
+import { EVERYTHING, READING } from '../fixtures/policy.ts'
 
 type Entry = { readonly name: string; readonly match: Match }
 
@@ -35,7 +35,7 @@ function matches(
   form: 'strict' | 'folded' = 'folded',
   pathCase: PathCase = 'insensitive',
 ): boolean {
-  return compileMatch([entryOf(match)], form, pathCase)(subjectOf(request)).length === 1
+  return compileMatch([entryOf(match)], form, { ...READING, pathCase })(subjectOf(request)).length === 1
 }
 
 type PatternRow = readonly [pattern: string, matching: readonly string[], others: readonly string[]]
@@ -82,7 +82,7 @@ for (const [pattern, matching, others] of PATTERNS) {
 }
 
 t.test('several patterns match where one of them does, and the entry is found once', async (t) => {
-  const find = compileMatch([entryOf({ paths: ['/a', '/a/**', '/*', '/b'] })], 'folded', 'insensitive')
+  const find = compileMatch([entryOf({ paths: ['/a', '/a/**', '/*', '/b'] })], 'folded', READING)
   t.equal(find(subjectOf({ url: '/a' })).length, 1)
   t.equal(find(subjectOf({ url: '/b/' })).length, 1)
   t.equal(find(subjectOf({ url: '/b/c' })).length, 0)
@@ -185,7 +185,7 @@ t.test('an empty match takes every request', async (t) => {
     t.notOk(isEmptyMatch({ ...EVERYTHING, ...part }))
   }
   t.ok(matches({}, { url: '/any' }))
-  t.same(compileMatch([], 'folded', 'insensitive')(subjectOf({})), [])
+  t.same(compileMatch([], 'folded', READING)(subjectOf({})), [])
 })
 
 t.test('what matches comes in the order of the policy', async (t) => {
@@ -199,7 +199,7 @@ t.test('what matches comes in the order of the policy', async (t) => {
     entryOf({ paths: ['/*/b'] }, '7'),
   ]
   for (const order of [entries, entries.toReversed()]) {
-    const names = compileMatch(order, 'folded', 'insensitive')(subjectOf({ url: '/a/b' })).map(({ name }) => name)
+    const names = compileMatch(order, 'folded', READING)(subjectOf({ url: '/a/b' })).map(({ name }) => name)
     const wanted = ['1', '2', '4', '5', '6', '7']
     t.same(names, order === entries ? wanted : wanted.toReversed())
   }
@@ -362,7 +362,7 @@ t.test('forms agree wherever a path has one reading', async () => {
       // `/` has one empty segment for a pattern, and `/**` takes it.
       const expected = patterns.filter((pattern) => regexOf(pattern).test(url))
       for (const form of ['strict', 'folded'] as const) {
-        const found = compileMatch(entries, form, 'insensitive')(subjectOf({ url })).map(({ name }) => name)
+        const found = compileMatch(entries, form, READING)(subjectOf({ url })).map(({ name }) => name)
         assert.deepEqual(found, expected)
       }
       hits += expected.length
@@ -384,7 +384,7 @@ function fastest(run: () => void): number {
 }
 
 function timeOf(entries: readonly Entry[], url: string): number {
-  const find = compileMatch(entries, 'folded', 'insensitive')
+  const find = compileMatch(entries, 'folded', READING)
   const subject = subjectOf({ url })
   return fastest(() => {
     for (let i = 0; i < 5000; i++) find(subject)
@@ -420,7 +420,7 @@ t.test('no pattern and path make each other slow', async (t) => {
   const long = [`/${'*/'.repeat(500)}**/${'a/'.repeat(500)}b`]
   const partial = Array.from({ length: depth }, (_, i) => `/${'a*a/'.repeat(i)}**/${'*a*a*/'.repeat(depth - i)}b`)
   for (const paths of [stars, globs, long, partial]) {
-    const find = compileMatch([entryOf({ paths })], 'folded', 'insensitive')
+    const find = compileMatch([entryOf({ paths })], 'folded', READING)
     for (const url of [
       `/${'a/'.repeat(depth)}c`,
       `/${'a/'.repeat(5000)}c`,

@@ -38,6 +38,7 @@ t.test('no file at all limits each device to 600 a minute and a burst of 120', a
         drainDelay: 0,
         drainTimeout: 25_000,
         workers: 1,
+        methodOverride: 'strip',
       },
       store: { kind: 'memory', maxBuckets: 1_000_000 },
       identity: {
@@ -121,7 +122,7 @@ t.test('everything that can be written is read, in its units', async (t) => {
       maxQueue: 0,
       maxStreams: 0,
       preserveHost: false,
-      pathCase: 'insensitive',
+      pathCase: 'sensitive',
     },
     server: {
       headerTimeout: 5000,
@@ -133,6 +134,7 @@ t.test('everything that can be written is read, in its units', async (t) => {
       drainDelay: 5000,
       drainTimeout: 0,
       workers: 'auto',
+      methodOverride: 'match',
     },
     store: {
       kind: 'redis',

@@ -4,9 +4,11 @@ import { policyWith } from '../fixtures/app.ts'
 
 t.test('what only rules look at is read again at a reload, though its section is for the start', async (t) => {
   const first = policyWith()
-  const next = policyWith({ ...first, upstream: { ...first.upstream, pathCase: 'sensitive' } })
+  const upstream = { ...first.upstream, pathCase: 'sensitive' } as const
+  const next = policyWith({ ...first, upstream, server: { ...first.server, methodOverride: 'match' } })
   t.same(startOnlyChanges(next, first), [])
   t.equal(keepStartOnly(next, first).upstream.pathCase, 'sensitive')
+  t.equal(keepStartOnly(next, first).server.methodOverride, 'match')
 })
 
 t.test('where the upstream is stays as it was, and the change is named', async (t) => {

@@ -3,7 +3,9 @@ import { compileFieldRoles } from '../../src/http/field-roles.ts'
 import { type RequestFieldsOptions, requestFields } from '../../src/proxy/request-fields.ts'
 import { factsOf, type RequestLike } from './facts-of.ts'
 
-type Options = Omit<RequestFieldsOptions, 'fieldRoles' | 'onLookAlike'> & { readonly peerFields: readonly string[] }
+type Options = Omit<RequestFieldsOptions, 'fieldRoles' | 'onLookAlike' | 'onOverride'> & {
+  readonly peerFields: readonly string[]
+}
 
 const OPTIONS: Options = {
   peer: '198.51.100.7',
@@ -18,8 +20,13 @@ const OPTIONS: Options = {
 /** What is sent upstream, as lines. */
 function lines(request: RequestLike, changes: Partial<Options> = {}): string[] {
   const { peerFields, ...options } = { ...OPTIONS, ...changes }
-  const fieldRoles = compileFieldRoles({ peerFields, readFields: request.singleFields ?? [] })
-  const fields = requestFields(factsOf(request), { ...options, fieldRoles, onLookAlike: () => {} })
+  const fieldRoles = compileFieldRoles({ peerFields, readFields: request.singleFields ?? [], strippedFields: [] })
+  const fields = requestFields(factsOf(request), {
+    ...options,
+    fieldRoles,
+    onLookAlike: () => {},
+    onOverride: () => {},
+  })
   t.equal(fields.length % 2, 0)
   return fields.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${fields[i + 1]}`] : []))
 }
