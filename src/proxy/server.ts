@@ -52,6 +52,7 @@ import { compileRules, type Rules } from './rules.ts'
 import { cutStalledReaders } from './stalled-readers.ts'
 import type { TopRefused } from './top-refused.ts'
 import { createTrustedProxyCheck } from './trusted-proxy-check.ts'
+import { createTurns } from './turns.ts'
 import { createUpgrader } from './upgrade.ts'
 
 export type ProxyOptions = {
@@ -144,7 +145,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const via = `sluice-${options.crew?.instance ?? randomBytes(4).toString('hex')}`
   const surroundings = { via, orders, nowUs: clock.nowUs, wallMs }
   const connections = new Set<Socket>()
-  const pipelined = new WeakMap<Socket, Set<ServerResponse>>()
+  const turns = createTurns()
   const ending = new WeakSet<Socket>()
   /** Connections whose first request has not come: who speaks another protocol does so from the first one on. */
   const unserved = new WeakSet<Socket>()
@@ -294,7 +295,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       upgrader.upgrade({ ...hop, socket, head, onOpen: () => opened(exchange), onClose: () => metrics.upgrades.dec() })
       return
     }
-    if (facts.expectsContinue) inviteBody(response)
+    if (facts.expectsContinue) response.writeContinue()
     if (facts.hasBody) reading.set(request.socket, exchange)
     forwarder.forward(hop)
   }
@@ -328,10 +329,8 @@ export function createProxy(options: ProxyOptions): Proxy {
 
   /** Half an answer must not look whole: the connection is cut, by a reset where its mere end would end the answer. */
   function breakOff({ request, response }: Exchange): void {
-    const cut = (socket: Socket) => (request.httpVersionMinor > 0 ? socket.destroy() : socket.resetAndDestroy())
-    // One that is not yet in turn: newer nodes would then send what there is of it, and wait.
-    if (response.socket !== null) cut(response.socket)
-    else response.once('socket', cut)
+    if (request.httpVersionMinor > 0) response.socket?.destroy()
+    else response.socket?.resetAndDestroy()
   }
 
   /** Answers in our own name. */
@@ -353,7 +352,6 @@ export function createProxy(options: ProxyOptions): Proxy {
     const { request, response } = exchange
     closeAfter(request.socket)
     if (!response.headersSent) return refuse(exchange, 'error', { problem: { status, detail: MALFORMED } })
-    // In its turn: answers to requests before it may still be under way.
     if (!response.writableEnded) return breakOff(exchange)
     whenAnswered(request.socket, () => closeGently(request.socket))
   }
@@ -371,22 +369,9 @@ export function createProxy(options: ProxyOptions): Proxy {
     })
   }
 
-  /** Closes the response to a pipelined request with its connection: node tells only the one whose turn it is. */
-  function wait(socket: Socket, response: ServerResponse): void {
-    const waiting = pipelined.get(socket) ?? new Set()
-    if (!pipelined.has(socket)) {
-      pipelined.set(socket, waiting)
-      socket.once('close', () => {
-        for (const queued of waiting) queued.emit('close')
-      })
-    }
-    waiting.add(response)
-    response.once('socket', () => waiting.delete(response))
-  }
-
   /** While the server closes, an answer is the last on its connection, or a client that never pauses would hold it up. */
   function endWith({ request, response }: Exchange): void {
-    if (server.listening || pipelined.get(request.socket)?.size) return
+    if (server.listening || turns.isAwaited(request.socket)) return
     response.shouldKeepAlive = false
   }
 
@@ -466,7 +451,6 @@ export function createProxy(options: ProxyOptions): Proxy {
     if (tunnel !== null) response.once('finish', () => finish(exchange))
     const connection = tunnel === null ? response : tunnel.socket
     connection.on('close', () => finish(exchange))
-    if (response.socket === null) wait(request.socket, response)
     try {
       run(exchange)
     } catch (cause) {
@@ -496,13 +480,17 @@ export function createProxy(options: ProxyOptions): Proxy {
     socket.once('close', () => connections.delete(socket))
   })
   function serve(request: IncomingMessage, response: ServerResponse): void {
-    if (ending.has(request.socket)) return leaveUnanswered(request, response)
+    if (ending.has(request.socket)) {
+      leaveUnanswered(request, response)
+      return turns.noteUnanswered(request.socket)
+    }
     if (isFollowedByLoss(request)) {
       closeAfter(request.socket)
       response.shouldKeepAlive = false
       endUntold(request, response)
     }
-    accept(request, response)
+    if (response.socket === null) turns.await(request, response, () => accept(request, response))
+    else accept(request, response)
   }
 
   /** Node tells nobody either when the body of such a request is malformed, nor does it count its time. */
@@ -546,7 +534,11 @@ export function createProxy(options: ProxyOptions): Proxy {
     const status = statusOfParseError(cause, settings.maxHeaderBytes)
     const exchange = reading.get(socket)
     if (exchange !== undefined && !exchange.request.complete) refuseBody(exchange, status)
-    else refuseUnread(socket, status)
+    else {
+      const dropped = turns.dropIncomplete(socket)
+      if (dropped !== null) leaveUnanswered(dropped.req, dropped)
+      refuseUnread(socket, status)
+    }
   })
 
   return {
@@ -613,14 +605,6 @@ const UNREAD = {
   decisionUs: 0,
   upstreamUs: null,
 } as const
-
-/** In its turn: to an answer that waits behind another node would write it between the head and the body. */
-function inviteBody(response: ServerResponse): void {
-  if (response.socket !== null) return response.writeContinue()
-  response.once('socket', () => {
-    if (!response.headersSent) response.writeContinue()
-  })
-}
 
 function isBodyTooLong({ hasBody, expectsContinue, headers }: Facts): boolean {
   if (!hasBody) return false

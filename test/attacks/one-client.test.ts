@@ -6,6 +6,26 @@ import { get } from '../fixtures/raw-client.ts'
 
 /** What one client does to the others (faults, section "One client must not stop the others"): nothing. */
 
+t.test('40 connections that each pipeline 8,000 requests and never read', async (t) => {
+  await holdAgainst(t, async ({ url }) => {
+    for (const socket of openMany(t, url, 40)) {
+      socket.pause()
+      socket.write(get().repeat(8000))
+    }
+    await delay(2000)
+  })
+})
+
+t.test('300 connections that each pipeline what is read ahead, and never read', async (t) => {
+  await holdAgainst(t, async ({ url }) => {
+    for (const socket of openMany(t, url, 300)) {
+      socket.pause()
+      socket.write(get().repeat(60))
+    }
+    await delay(2000)
+  })
+})
+
 t.test('40 connections that ask as fast as they are answered', async (t) => {
   await holdAgainst(t, async ({ url }) => {
     for (const socket of openMany(t, url, 40)) {

@@ -58,9 +58,11 @@ t.test('what cannot be parsed is answered behind the answers that are under way'
     const { url, turns } = await startHeld(t)
     const client = await openClient(t, url)
     client.write(get('/0'), get('/1'), get('/2'), 'NONSENSE\r\n\r\n')
-    await eventually('they are under way', () => turns.length === 3)
-    for (const turn of [...turns].reverse()) turn.send(ok(turn.request.target))
-    for (const text of ['/0', '/1', '/2']) t.equal((await client.answer()).text, text)
+    for (const [i, text] of ['/0', '/1', '/2'].entries()) {
+      await eventually('it is under way', () => turns.length === i + 1)
+      turns[i]!.send(ok(turns[i]!.request.target))
+      t.equal((await client.answer()).text, text)
+    }
     t.equal((await client.answer()).status, 400)
     await client.closed()
   })
@@ -103,17 +105,19 @@ t.test('a body that turns out to be malformed behind an answer that is under way
   const head = 'POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
   for (const version of ['1.1', '1.0']) {
     t.test(`is refused in its turn (HTTP/${version} before it)`, async (t) => {
-      const { url, turns } = await startHeld(t)
+      const { url, turns, idle, metric } = await startHeld(t)
       const client = await openClient(t, url)
       client.write(get('/a', 'Connection: keep-alive').replace('1.1', version), head, '3\r\nabc\r\n')
-      await eventually('both are under way', () => turns.length === 2)
+      await eventually('the first is under way', () => turns.length === 1)
       client.write('zz\r\n')
       await delay(100)
       turns[0]!.send(ok('whole'))
       t.equal((await client.answer()).text, 'whole')
       t.equal((await client.answer()).status, 400)
       await client.closed()
-      await eventually('it is cancelled', () => turns[1]!.socket.destroyed)
+      await idle()
+      t.equal(turns.length, 1, 'nothing of it has gone upstream')
+      t.equal(await metric('sluice_requests_total'), 2)
     })
   }
 
@@ -121,14 +125,13 @@ t.test('a body that turns out to be malformed behind an answer that is under way
     const { url, turns } = await startHeld(t)
     const client = await openClient(t, url)
     client.write(get('/a'), head, '3\r\nabc\r\n')
-    await eventually('both are under way', () => turns.length === 2)
-    turns[1]!.send(ok('early'))
-    await delay(100)
-    client.write('zz\r\n', get('/after'))
-    await delay(100)
+    await eventually('the first is under way', () => turns.length === 1)
     turns[0]!.send(ok('whole'))
     t.equal((await client.answer()).text, 'whole')
+    await eventually('the second is under way', () => turns.length === 2)
+    turns[1]!.send(ok('early'))
     t.equal((await client.answer()).text, 'early')
+    client.write('zz\r\n', get('/after'))
     await client.closed()
     t.equal(client.rest().length, 0)
     t.equal(turns.length, 2)
@@ -138,15 +141,60 @@ t.test('a body that turns out to be malformed behind an answer that is under way
     const { url, turns } = await startHeld(t)
     const client = await openClient(t, url)
     client.write(get('/a'), head, '3\r\nabc\r\n')
-    await eventually('both are under way', () => turns.length === 2)
-    turns[1]!.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf')
-    await delay(100)
-    client.write('zz\r\n')
-    await delay(100)
+    await eventually('the first is under way', () => turns.length === 1)
     turns[0]!.send(ok('whole'))
     t.equal((await client.answer()).text, 'whole')
+    await eventually('the second is under way', () => turns.length === 2)
+    turns[1]!.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf')
+    await client.until('half')
+    client.write('zz\r\n')
     await client.closed()
     t.notMatch(client.rest().toString('latin1'), /HTTP\/1\.1 [45]/)
+  })
+})
+
+t.test('pipelined requests are served one after the other, and few are read ahead', async (t) => {
+  t.test('one at a time, all of them in order', async (t) => {
+    const { url, turns, metric } = await startHeld(t)
+    const client = await openClient(t, url)
+    for (let i = 0; i < 200; i++) {
+      client.write(get(`/${i}`, `X-Padding: ${'x'.repeat(4000)}`))
+    }
+    for (let i = 0; i < 200; i++) {
+      await eventually('it is under way', () => turns.length === i + 1)
+      if (i % 50 === 0) t.equal(await metric('sluice_inflight_requests'), 1)
+      turns[i]!.send(ok(turns[i]!.request.target))
+      t.equal((await client.answer()).text, `/${i}`)
+    }
+  })
+
+  t.test('the connection is not read while more than a few wait', async (t) => {
+    const { url, turns } = await startHeld(t)
+    const client = await openClient(t, url)
+    const request = get('/', `X-Padding: ${'x'.repeat(8000)}`)
+    for (let i = 0; i < 4000; i++) client.write(request)
+    await eventually('the first is under way', () => turns.length === 1)
+    await delay(300)
+    t.ok(client.socket.bytesWritten - client.socket.writableLength < 16_000_000, 'the kernel holds what it can')
+    t.ok(client.socket.writableLength > 10_000_000, 'and the client the rest')
+  })
+
+  t.test('a client is cut off that has far more of them waiting at once', async (t) => {
+    const { url, turns, idle, metric } = await startHeld(t)
+    const client = await openClient(t, url)
+    client.write(get().repeat(1000))
+    await client.closed()
+    await idle()
+    t.ok(turns.length <= 1)
+    t.ok((await metric('sluice_requests_total')) <= 1)
+  })
+
+  t.test('and one that goes on behind a request that ends its connection', async (t) => {
+    const { url } = await startHeld(t)
+    const client = await openClient(t, url)
+    client.write('GET /a HTTP/1.1\r\n\r\n', get().repeat(1000))
+    await client.closed()
+    t.ok(client.rest().length < 1000)
   })
 })
 
@@ -203,15 +251,16 @@ t.test('a body is invited in its turn, never within the answer before it', async
   turns[1]!.send(ok('second'))
   t.equal((await client.answer()).text, 'second')
 
-  t.test('nor behind the head of its own answer', async (t) => {
+  t.test('also where the client has sent it at once', async (t) => {
     const { url, turns } = await startHeld(t)
     const client = await openClient(t, url)
     client.write(get('/a'), expecting, 'body')
-    await eventually('both are under way', () => turns.length === 2)
-    turns[1]!.send(ok('second'))
-    await delay(100)
+    await eventually('the first is under way', () => turns.length === 1)
     turns[0]!.send(ok('first'))
     t.equal((await client.answer()).text, 'first')
+    t.equal((await client.answer()).status, 100)
+    await eventually('the second is under way', () => turns.length === 2)
+    turns[1]!.send(ok('second'))
     t.equal((await client.answer()).text, 'second')
     t.equal(client.rest().length, 0)
   })
