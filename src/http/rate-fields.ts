@@ -32,23 +32,3 @@ export function upstreamMembers(field: string, ours: readonly string[]): string 
     return ''
   }
 }
-
-/**
- * Whether a shared cache may keep the answer (RFC 9111 section 3): fields that are one client's must not stand there.
- * Where nothing is said of a lifetime, an answer with a date to guess one from counts as kept (section 4.2.2).
- */
-export function isSharedCacheable(
-  method: string,
-  isAuthorized: boolean,
-  answer: { readonly cacheControl: string; readonly hasExpires: boolean; readonly hasLastModified: boolean },
-): boolean {
-  if (method !== 'GET' && method !== 'HEAD') return false
-  const control = answer.cacheControl.toLowerCase()
-  // `private="name"` keeps only those fields from shared caches, not the answer (section 5.2.2.7).
-  if (/(?:^|[\s,])(?:private(?!\s*=)|no-store)(?:[\s,=]|$)/.test(control)) return false
-  const isPublic = /(?:^|[\s,])(?:public|s-maxage\s*=\s*"?0*[1-9]|must-revalidate)/.test(control)
-  if (isAuthorized) return isPublic
-  if (isPublic || /(?:^|[\s,])max-age\s*=\s*"?0*[1-9]/.test(control)) return true
-  if (/(?:^|[\s,])(?:no-cache|max-age|s-maxage)(?:[\s,=]|$)/.test(control)) return false
-  return answer.hasExpires || answer.hasLastModified
-}

@@ -1,5 +1,5 @@
 import type { Fields } from '../http/fields.ts'
-import { isSharedCacheable, limitMember, policyMember, seconds, upstreamMembers } from '../http/rate-fields.ts'
+import { limitMember, policyMember, seconds, upstreamMembers } from '../http/rate-fields.ts'
 import type { Decision, LimitOutcome } from '../limiter/decision.ts'
 import { bindingOf } from '../limiter/limiter.ts'
 import type { RefusePolicy } from '../policy/types.ts'
@@ -45,17 +45,9 @@ export function rateFields(
 }
 
 /** Adds the rate fields to an upstream's answer, after its own members; gives names and values in turn. */
-export function addRateFields(
-  { fields, names }: Fields,
-  rate: RateFields,
-  method: string,
-  isAuthorized: boolean,
-): string[] {
+export function addRateFields({ fields, names }: Fields, rate: RateFields): string[] {
   const kept: string[] = []
   const upstream = { policy: '', limit: '' }
-  let cacheControl = ''
-  let hasExpires = false
-  let hasLastModified = false
   const hasLegacy = rate.legacy.length > 0
   for (let i = 0; i < fields.length; i += 2) {
     const name = names[i / 2]!
@@ -63,11 +55,7 @@ export function addRateFields(
     if (name === 'ratelimit') upstream.limit = join(upstream.limit, value)
     else if (name === 'ratelimit-policy') upstream.policy = join(upstream.policy, value)
     else if (!hasLegacy || !name.startsWith('x-ratelimit-')) kept.push(fields[i]!, value)
-    if (name === 'cache-control') cacheControl = join(cacheControl, value)
-    else if (name === 'expires') hasExpires = true
-    else if (name === 'last-modified') hasLastModified = true
   }
-  if (isSharedCacheable(method, isAuthorized, { cacheControl, hasExpires, hasLastModified })) return [...fields]
   kept.push('RateLimit-Policy', join(upstreamMembers(upstream.policy, rate.names), rate.policy))
   kept.push('RateLimit', join(upstreamMembers(upstream.limit, rate.names), rate.limit), ...rate.legacy)
   return kept

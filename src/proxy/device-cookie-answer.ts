@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Caching } from '../http/caching.ts'
 import { type Fields, namesOf } from '../http/fields.ts'
 import { type DeviceCookie, homeOf, isOverHttps } from '../identity/device-cookie.ts'
 import type { DeviceMark } from '../identity/device-mark.ts'
@@ -69,34 +70,40 @@ export function compileDeviceAnswer(
 
 const UNSAFE = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
 
+/** The answer that a mark may go with. */
+export type MarkedAnswer = {
+  readonly method: string
+  readonly status: number
+  /** Whether the request had an Authorization, to which no shared cache keeps the answer unless it is told to. */
+  readonly isAuthorized: boolean
+  readonly caching: Caching
+}
+
 /**
- * Adds a mark to an upstream's answer, where no shared cache can keep it: one cached mark would
- * make one device of all visitors. Where the upstream says nothing of caching, this one answer becomes private.
+ * Adds a mark to an upstream's answer, where no shared cache can keep it: one cached mark would make one device of all visitors. Where
+ * the upstream says nothing of caching, this one answer becomes private; but one that looks like a file, which a CDN keeps by itself,
+ * stays as it is.
  */
 export function addMark(
   answer: Fields,
   [name, value]: readonly [string, string],
-  { method, status }: { readonly method: string; readonly status: number },
+  { method, status, isAuthorized, caching }: MarkedAnswer,
 ): Fields {
   // What a 304 bears, a cache writes into the answer that it keeps (RFC 9111 section 4.3.4).
-  if (status === 304 || status < 200) return answer
-  let control: string | null = null
-  for (const [i, field] of answer.names.entries()) {
-    const said = answer.fields[2 * i + 1]!
-    if (field === 'cache-control') control = control === null ? said : `${control},${said}`
-    // Instructions for a CDN alone, which come before Cache-Control (RFC 9213).
-    else if (CDN_CONTROL.test(field)) return answer
+  if (status === 304 || status < 200 || caching.isForCdns) return answer
+  const { control, hasEtag, isDated, content, setsCookie } = caching
+  const isUnsafe = UNSAFE.has(method)
+  if (control !== null) {
+    return control.isPrivate || (isUnsafe && !control.isPublic) ? adding(answer, name, value) : answer
   }
-  if (control === null) {
-    return UNSAFE.has(method) ? adding(answer, name, value) : adding(answer, 'Cache-Control', 'private', name, value)
-  }
-  const isPrivate = /(?:^|[\s,])(?:private(?!\s*=)|no-store)(?:[\s,]|$)/i.test(control)
-  const isPublic = /(?:^|[\s,])(?:public|s-maxage)(?:[\s,=]|$)/i.test(control)
-  return isPrivate || (UNSAFE.has(method) && !isPublic) ? adding(answer, name, value) : answer
+  if (isUnsafe) return adding(answer, name, value)
+  const isFile = (hasEtag || isDated) && content !== 'html' && !setsCookie
+  // Who asks for the field by its name keeps it, and no cache would keep that answer for others; nor one to credentials.
+  const isAsked = name !== 'Set-Cookie'
+  if (isFile && !isAsked && !isAuthorized) return answer
+  return adding(answer, 'Cache-Control', 'private', name, value)
 }
 
 function adding({ fields, names }: Fields, ...more: readonly string[]): Fields {
   return { fields: [...fields, ...more], names: [...names, ...namesOf(more)] }
 }
-
-const CDN_CONTROL = /(?:^|-)(?:cdn-cache-control|surrogate-control|edge-control|x-accel-expires)$/

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
+import { isSharedCacheable, readCaching } from '../http/caching.ts'
 import { type Facts, hasBody, isRefusal, OTHER_PROTOCOL, readFacts } from '../http/facts.ts'
 import type { Fields } from '../http/fields.ts'
 import { readRequestId, readTraceId } from '../http/trace.ts'
@@ -306,8 +307,15 @@ export function createProxy(options: ProxyOptions): Proxy {
     const { method, headers } = exchange.facts!
     const rate = decision && rateFields(decision, rules.policy.refuse.legacyHeaders, wallMs(), null)
     const mark = markOf(exchange)
-    const marked = mark === null ? answer : addMark(answer, mark, { method, status })
-    const answered = rate ? addRateFields(marked, rate, method, headers.authorization !== undefined) : marked.fields
+    let answered = answer.fields
+    if (mark !== null || rate !== null) {
+      const isAuthorized = headers.authorization !== undefined
+      const caching = readCaching(answer)
+      const marked = mark === null ? answer : addMark(answer, mark, { method, status, isAuthorized, caching })
+      // Where a mark may stand, no shared cache keeps the answer.
+      const isKept = marked === answer && isSharedCacheable(method, isAuthorized, caching)
+      answered = rate === null || isKept ? marked.fields : addRateFields(marked, rate)
+    }
     answered.push('Via', `1.1 ${via}`)
     endWith(exchange)
     return answered

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { parseList } from 'structured-headers'
 import t from 'tap'
-import { isSharedCacheable, limitMember, policyMember, seconds, upstreamMembers } from '../../src/http/rate-fields.ts'
+import { limitMember, policyMember, seconds, upstreamMembers } from '../../src/http/rate-fields.ts'
 
 const name = fc.stringMatching(/^[a-z0-9_-]{1,64}$/)
 const whole = fc.integer({ min: 0, max: 999_999_999_999 })
@@ -93,73 +93,4 @@ t.test('whatever an upstream sends, what is kept is a list of strings without ou
     ),
     { seed: 71, numRuns: 2000 },
   )
-})
-
-const NONE = { cacheControl: '', hasExpires: false, hasLastModified: false }
-
-t.test('a shared cache may keep what says so, and what gives it a date to guess from', async (t) => {
-  const rows: readonly (readonly [cacheControl: string, withoutDate: boolean, withDate: boolean])[] = [
-    ['', false, true],
-    ['no-store', false, false],
-    ['private', false, false],
-    ['Private, max-age=60', false, false],
-    ['max-age=60,private', false, false],
-    ['max-age=60, no-store', false, false],
-    ['public', true, true],
-    ['PUBLIC', true, true],
-    ['max-age=60', true, true],
-    ['Max-Age = 60', true, true],
-    ['max-age="60"', true, true],
-    ['max-age=060', true, true],
-    ['s-maxage=60', true, true],
-    ['max-age=0', false, false],
-    ['max-age=0, s-maxage=60', true, true],
-    ['max-age=60, s-maxage=0', true, true],
-    ['s-maxage=0', false, false],
-    ['no-cache', false, false],
-    ['must-revalidate', true, true],
-    // These say nothing of how long: the guess from a date holds.
-    ['no-transform', false, true],
-    ['immutable', false, true],
-    ['stale-while-revalidate=60', false, true],
-    // Some fields are private, the answer is not (RFC 9111 section 5.2.2.7).
-    ['private="set-cookie", max-age=60', true, true],
-    ['private="set-cookie"', false, true],
-    // Words that only look alike.
-    ['x-private, max-age=60', true, true],
-    ['privately, max-age=60', true, true],
-    ['x-max-age=60', false, true],
-  ]
-  for (const [cacheControl, withoutDate, withDate] of rows) {
-    const answer = { ...NONE, cacheControl }
-    t.equal(isSharedCacheable('GET', false, answer), withoutDate, cacheControl)
-    t.equal(isSharedCacheable('HEAD', false, answer), withoutDate, `HEAD ${cacheControl}`)
-    t.equal(isSharedCacheable('GET', false, { ...answer, hasExpires: true }), withDate, `${cacheControl}, Expires`)
-    t.equal(isSharedCacheable('GET', false, { ...answer, hasLastModified: true }), withDate, `${cacheControl}, dated`)
-  }
-})
-
-t.test('only the answers to GET and HEAD are kept', async (t) => {
-  for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'get']) {
-    t.notOk(isSharedCacheable(method, false, { ...NONE, cacheControl: 'public, max-age=60' }), method)
-  }
-})
-
-t.test('an answer to credentials is kept only where that is allowed by name', async (t) => {
-  const rows: readonly (readonly [cacheControl: string, isKept: boolean])[] = [
-    ['', false],
-    ['max-age=60', false],
-    ['no-transform', false],
-    ['public', true],
-    ['public, max-age=60', true],
-    ['s-maxage=60', true],
-    ['must-revalidate, max-age=60', true],
-    ['s-maxage=0', false],
-    ['private, s-maxage=60', false],
-    ['no-store, public', false],
-  ]
-  for (const [cacheControl, isKept] of rows) {
-    const answer = { cacheControl, hasExpires: true, hasLastModified: true }
-    t.equal(isSharedCacheable('GET', true, answer), isKept, cacheControl)
-  }
 })

@@ -1,5 +1,6 @@
 import { parseList } from 'structured-headers'
 import t from 'tap'
+import { isSharedCacheable, readCaching } from '../../src/http/caching.ts'
 import { fieldsOf } from '../../src/http/fields.ts'
 import type { Decision, LimitOutcome } from '../../src/limiter/decision.ts'
 import { bindingOf } from '../../src/limiter/limiter.ts'
@@ -107,8 +108,14 @@ const RATE: RateFields = { names: ['device'], policy: '"device";q=30;w=30', limi
 const LEGACY: RateFields = { ...RATE, legacy: LEGACY_NAMES.flatMap((name) => [name, '1']) }
 
 function answered(fields: readonly string[], rate = RATE, method = 'GET', isAuthorized = false): string[] {
-  const answer = addRateFields(fieldsOf(fields), rate, method, isAuthorized)
-  return answer.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${answer[i + 1]}`] : []))
+  const upstream = fieldsOf(fields)
+  const isKept = isSharedCacheable(method, isAuthorized, readCaching(upstream))
+  const answer = isKept ? fields : addRateFields(upstream, rate)
+  return lined(answer)
+}
+
+function lined(list: readonly string[]): string[] {
+  return list.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${list[i + 1]}`] : []))
 }
 
 const OURS = ['RateLimit-Policy: "device";q=30;w=30', 'RateLimit: "device";r=29;t=1']
@@ -157,7 +164,7 @@ t.test('an answer that a shared cache may keep goes on untouched', async (t) => 
     ['last-modified', 'Thu, 01 Jan 2009 00:00:00 GMT'],
     ['Cache-Control', 'max-age=60', 'RateLimit', '"api";r=4', 'X-RateLimit-Limit', '9'],
   ]) {
-    for (const method of ['GET', 'HEAD']) t.same(addRateFields(fieldsOf(fields), LEGACY, method, false), fields)
+    for (const method of ['GET', 'HEAD']) t.same(answered(fields, LEGACY, method), lined(fields))
     t.same(answered(fields, RATE, 'POST').slice(-1), [
       OURS[1]!.replace(': ', fields.includes('RateLimit') ? ': "api";r=4, ' : ': '),
     ])
@@ -180,6 +187,6 @@ t.test('an answer that is for one client has the fields', async (t) => {
 t.test('the array that was given is left alone', async (t) => {
   const given = fieldsOf(['RateLimit', '"api";r=1', 'Cache-Control', 'public'])
   Object.freeze(given.fields)
-  t.not(addRateFields(given, RATE, 'GET', false), given.fields)
+  t.not(addRateFields(given, RATE), given.fields)
   t.same(given.fields, ['RateLimit', '"api";r=1', 'Cache-Control', 'public'])
 })

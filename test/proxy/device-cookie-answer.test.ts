@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
-import { fieldsOf } from '../../src/http/fields.ts'
+import { readCaching } from '../../src/http/caching.ts'
+import { type Fields, fieldsOf } from '../../src/http/fields.ts'
 import { parseAddress } from '../../src/identity/address.ts'
 import { homeOf } from '../../src/identity/device-cookie.ts'
 import { createDeviceMarks } from '../../src/identity/device-mark.ts'
@@ -91,6 +92,9 @@ t.test('no mark stands where a shared cache may keep it', async (t) => {
     'private="set-cookie"',
     'x-private',
     'public, private-ish',
+    'foo="private", max-age=60',
+    'foo="x, private", max-age=60',
+    'foo="no-store, max-age=60',
   ]) {
     t.notOk(await marked(get('/', `X-Answer: Cache-Control: ${control}`)), control)
   }
@@ -100,7 +104,10 @@ t.test('no mark stands where a shared cache may keep it', async (t) => {
   t.ok(await marked(get('/', 'X-Answer: Cache-Control: no-cache|Cache-Control: private')))
   for (const field of ['CDN-Cache-Control', 'Cloudflare-CDN-Cache-Control', 'Surrogate-Control', 'X-Accel-Expires']) {
     t.notOk(await marked(get('/', `X-Answer: ${field}: 60`)), field)
+    t.notOk(await marked(get('/', `X-Answer: ${field}: 60|Cache-Control: private`)), field)
   }
+  t.ok(await marked(get('/', 'X-Answer: CDN-Cache-Control: no-store|Cache-Control: private')), 'kept by nobody')
+  t.ok(await marked(get('/', 'X-Answer: Surrogate-Control: no-store')), 'nor here')
   t.ok(await marked(post('/', 'x', 'X-Answer: Cache-Control: no-cache')))
   t.notOk(await marked(post('/', 'x', 'X-Answer: Cache-Control: public, max-age=60')))
   const posted = await ask(t, url, post('/', 'x'))
@@ -108,15 +115,44 @@ t.test('no mark stands where a shared cache may keep it', async (t) => {
   t.equal(posted.one('cache-control'), undefined)
 })
 
+t.test('a browser whose first page says nothing of caching gets its mark with that', async (t) => {
+  const { url } = await start(t)
+  const page = ['Content-Type: text/html; charset=utf-8', 'ETag: "1"', 'Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT']
+  const answer = await ask(t, url, get('/', `X-Answer: ${page.join('|')}`, 'Accept: text/html'))
+  t.ok(given(answer))
+  t.equal(answer.one('cache-control'), 'private')
+  t.ok(answer.one('ratelimit'))
+})
+
+t.test('a file that says nothing of caching stays as it is, for CDNs keep it', async (t) => {
+  const { url } = await start(t)
+  for (const file of [
+    'Content-Type: text/css|ETag: "1"|Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT',
+    'Content-Type: image/png|Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT',
+    'Content-Type: application/javascript|ETag: W/"1"',
+    'ETag: "1"',
+  ]) {
+    const answer = await ask(t, url, get('/a', `X-Answer: ${file}`))
+    const ours = file.includes('Content-Type') ? ['ratelimit', 'ratelimit-policy'] : []
+    for (const name of ['set-cookie', 'cache-control', ...ours]) {
+      t.equal(answer.one(name), undefined, `${file}: ${name}`)
+    }
+    const asked = await ask(t, url, get('/a', `X-Answer: ${file}`, 'Device-Token: ?1'))
+    t.ok(asked.one('device-token'), 'who asks by name is told')
+    t.equal(asked.one('cache-control'), 'private')
+    t.ok(given(await ask(t, url, get('/a', `X-Answer: ${file}|Set-Cookie: a=b`))), 'a personal one is no file')
+    t.ok(given(await ask(t, url, get('/a', `X-Answer: ${file}`, 'Authorization: Bearer x'))), 'nor one to credentials')
+  }
+})
+
 t.test('an answer that a cache writes into another bears no mark', async (t) => {
   const field = ['Set-Cookie', 'x'] as const
   const nothing = fieldsOf([])
-  t.same(addMark(fieldsOf(['ETag', '"1"']), field, { method: 'GET', status: 304 }), fieldsOf(['ETag', '"1"']))
-  t.same(addMark(nothing, field, { method: 'GET', status: 101 }), nothing)
-  t.same(
-    addMark(nothing, field, { method: 'QUERY', status: 200 }),
-    fieldsOf(['Cache-Control', 'private', 'Set-Cookie', 'x']),
-  )
+  const to = (method: string, status: number, answer: Fields) =>
+    addMark(answer, field, { method, status, isAuthorized: false, caching: readCaching(answer) })
+  t.same(to('GET', 304, fieldsOf(['ETag', '"1"'])), fieldsOf(['ETag', '"1"']))
+  t.same(to('GET', 101, nothing), nothing)
+  t.same(to('QUERY', 200, nothing), fieldsOf(['Cache-Control', 'private', 'Set-Cookie', 'x']))
 })
 
 t.test('an app without cookies asks for the field, and sends it back in the field', async (t) => {
