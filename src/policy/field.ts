@@ -46,9 +46,10 @@ export function size(atLeast: number, atMost: number) {
   return text(wording, SIZE, (value) => readSize(value, atLeast, atMost))
 }
 
-/** A share between 0 and 1, written as a percentage. */
-export function percentage() {
-  return text({ what: 'a percentage', write: 'one from 0% to 100%, with its sign' }, PERCENTAGE, readPercentage)
+/** A share between 0 and 1, written as a percentage; the lowest one included. */
+export function percentage(atLeast = 0) {
+  const write = `one from ${atLeast}% to 100%, with its sign`
+  return text({ what: 'a percentage', write }, PERCENTAGE, (value) => readPercentage(value, atLeast))
 }
 
 /** A whole number, bounds included. */

@@ -61,7 +61,9 @@ function resolveUpstream(upstream: PolicyFile['upstream'], pem: FileContents['up
     keepAliveTimeout: upstream.keep_alive_timeout,
     maxConnections: upstream.max_connections,
     maxQueue: upstream.max_queue,
+    queueTimeout: upstream.queue_timeout,
     maxStreams: upstream.max_streams,
+    maxPerNetwork: upstream.max_per_network,
     preserveHost: upstream.preserve_host,
     pathCase: upstream.path_case,
   }

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { choice, duration, flag, optional, text, whole } from './field.ts'
+import { choice, duration, flag, optional, percentage, text, whole } from './field.ts'
 import { fileName } from './schema-common.ts'
 import { readServerName, readUpstreamUrl, WRITE_UPSTREAM } from './url.ts'
 
@@ -31,9 +31,17 @@ export const upstream = z
     max_queue: whole(0, 1_000_000)
       .prefault(1024)
       .describe('Requests that may wait for a connection; beyond them 503 with Retry-After.'),
+    queue_timeout: duration()
+      .prefault('5s')
+      .describe('How long a request may wait for a connection; then 503 with Retry-After.'),
     max_streams: whole(0, 1_000_000)
       .prefault(10_000)
       .describe('Upgrades and event streams, counted apart from max_connections.'),
+    max_per_network: percentage(1)
+      .prefault('25%')
+      .describe(
+        'The share of connections, of the queue and of streams up to which a network, or a known client, always finds a place.',
+      ),
     preserve_host: flag().prefault(true).describe("Whether the upstream sees the client's Host or its own."),
     path_case: choice(['insensitive', 'sensitive'])
       .prefault('insensitive')

@@ -42,7 +42,10 @@ export type UpstreamPolicy = {
   readonly keepAliveTimeout: number
   readonly maxConnections: number
   readonly maxQueue: number
+  readonly queueTimeout: number
   readonly maxStreams: number
+  /** A share between 0 and 1 of connections, of the queue, and of streams. */
+  readonly maxPerNetwork: number
   readonly preserveHost: boolean
   readonly pathCase: PathCase
 }

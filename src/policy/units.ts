@@ -38,9 +38,10 @@ export function readSize(text: string, atLeast: number, atMost: number): Reading
 }
 
 /** The share between 0 and 1 of `0%` to `100%`. The text must have the form of PERCENTAGE. */
-export function readPercentage(text: string): Reading<number> {
+export function readPercentage(text: string, atLeast: number): Reading<number> {
   const percent = Number.parseFloat(text)
-  if (percent > 100) return { wrong: `${show(text)} is more than the whole; write from 0% to 100%` }
+  if (percent > 100) return { wrong: `${show(text)} is more than the whole; write from ${atLeast}% to 100%` }
+  if (percent < atLeast) return { wrong: `${show(text)} is too little; write from ${atLeast}% to 100%` }
   return { value: percent / 100 }
 }
 

@@ -5,6 +5,7 @@ import { createPool } from './upstream/pool.ts'
 export { compileConnect, upstreamHost } from './upstream/connect.ts'
 export type { ForwardOptions } from './upstream/exchange.ts'
 export { type ForwardFailure, failureOf } from './upstream/failure.ts'
+export { createPlaces, type Sharer } from './upstream/places.ts'
 
 export type Forwarder = {
   /** Sends the request upstream and streams the answer back, or calls `onFailure`. Never throws, never rejects. */
@@ -13,8 +14,8 @@ export type Forwarder = {
 }
 
 /**
- * Forwards over pooled keep-alive connections. At most `max_connections` requests are under way; `max_queue` more wait in
- * order, and beyond those a request fails at once with 503. Event streams stop counting among the former when they turn
+ * Forwards over pooled keep-alive connections. At most `max_connections` requests are under way; `max_queue` more wait, the
+ * clients in turn, and beyond those a request fails at once with 503. Event streams stop counting among the former when they turn
  * out to be such, for they last: they have `max_streams` of their own.
  */
 export function createForwarder(upstream: UpstreamPolicy): Forwarder {

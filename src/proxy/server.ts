@@ -267,6 +267,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   function forward(exchange: Exchange, client: ClientAddress, outcome: RequestOutcome): void {
     const { request, response, tunnel, rules } = exchange
     const facts = exchange.facts!
+    const network = exchange.identity?.network ?? rules.identify.network(client.address)
     exchange.outcome = outcome
     exchange.sentUs = clock.nowUs()
     const hop = {
@@ -286,6 +287,9 @@ export function createProxy(options: ProxyOptions): Proxy {
         via,
       }),
       hasBody: facts.hasBody,
+      holder: holderOf(exchange.identity) ?? network.id,
+      // Whoever has many networks within a wide one has no more of the upstream than that.
+      network: network.parents.at(-1)?.id ?? network.id,
       fieldRoles: rules.fieldRoles,
       onLookAlike,
       onAnswer: (status: number, answer: Fields) => answerFields(exchange, status, answer),
@@ -588,6 +592,12 @@ export function createProxy(options: ProxyOptions): Proxy {
       await forwarder.close()
     },
   }
+}
+
+/** A client that is known by itself, and so has a share of the upstream of its own; null for all others of a network. */
+function holderOf(identity: Identity | null): string | null {
+  if (identity === null || identity.pool === 'newcomers') return null
+  return identity.own?.id ?? null
 }
 
 const LOOPED: OwnAnswer = { problem: LOOP }

@@ -7,9 +7,9 @@ import { isHopByHop, nominatedFields } from '../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../policy/types.ts'
 import { closeGently } from './close-gently.ts'
 import { createFarewell, type Farewell } from './farewell.ts'
-import { compileConnect, type ForwardFailure, failureOf } from './forward.ts'
+import { compileConnect, createPlaces, type ForwardFailure, failureOf, type Sharer } from './forward.ts'
 
-export type UpgradeOptions = {
+export type UpgradeOptions = Sharer & {
   readonly request: IncomingMessage
   readonly socket: Duplex
   readonly head: Buffer
@@ -46,6 +46,7 @@ export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
   const agent = Object.assign(new Agent({ keepAlive: false }), { createConnection: () => connect() })
   const proxy = httpProxy.createProxyServer({ target: 'http://upstream', agent, changeOrigin: false, xfwd: false })
   const open = new Set<Duplex>()
+  const places = createPlaces(upstream.maxStreams, upstream.maxPerNetwork)
   const farewells = new Set<Farewell>()
   let isLeaving = false
   // http-proxy emits on itself what has no callback; without a listener that would end the process.
@@ -53,15 +54,20 @@ export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
 
   function upgrade(options: UpgradeOptions): void {
     const { request, socket, head } = options
-    if (open.size >= upstream.maxStreams) {
-      const detail = `All ${upstream.maxStreams} upgraded connections are in use.`
-      return options.onFailure({ status: 503, error: 'connection_limit_reached', detail, cause: null })
+    if (!places.isFreeFor(options)) {
+      const detail = `All of the ${upstream.maxStreams} upgraded connections that this client may use are in use.`
+      const cause = 'upstream.max_streams, upstream.max_per_network'
+      return options.onFailure({ status: 503, error: 'connection_limit_reached', detail, cause })
     }
     open.add(socket)
+    places.take(options)
     // Each part of a tunnel watches for its end: more listeners than the ten from which on node warns of a leak.
     socket.setMaxListeners(20)
     socket.on('error', () => socket.destroy())
-    socket.once('close', () => open.delete(socket))
+    socket.once('close', () => {
+      open.delete(socket)
+      places.giveBack(options)
+    })
     request.headers = headersOf([...options.fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket'])
     const exchange = guard(options, upstream, (farewell) => {
       farewells.add(farewell)

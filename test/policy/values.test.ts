@@ -29,6 +29,7 @@ const VALUES: Readonly<Record<string, { readonly good: readonly string[]; readon
     good: ['1KiB', '16KiB', '1MiB', '2048B'],
     bad: ['16KB', '16384', '1GiB', '0B', '1023B', '1.5KiB', '16 KiB'],
   },
+  'upstream: {max_per_network: VALUE}': { good: ['1%', '25%', '100%'], bad: ['0%', '0.5%', '101%', '25', '-1%'] },
   'refuse: {retry_jitter: VALUE}': { good: ['0%', '12.5%', '100%'], bad: ['100.1%', '-1%', '5', '0.5', '%', '1e1%'] },
   'limits: [{name: a, per: network, rate: VALUE, burst: 5000000}]': {
     good: ['1/s', '1000000/s', '60000000/min', '1200/h', '86400000000/d'],

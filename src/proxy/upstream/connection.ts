@@ -1,25 +1,27 @@
 import type { Socket } from 'node:net'
 import type { Connect } from './connect.ts'
 import { type Fault, type ForwardFailure, failureOf, faultFailure } from './failure.ts'
+import type { Sharer } from './places.ts'
 import { createResponseParser, type ResponseEvents } from './response-parser.ts'
 
 /** Who uses a connection, for one request and its answer. */
-export type ConnectionUser = ResponseEvents & {
-  readonly method: string
-  /** It is this connection that the request goes over. */
-  onConnection(connection: Connection): void
-  /** The connection stands: the request is to be written. */
-  onReady(): void
-  /** All that has arrived by now has been told. */
-  onPause(): void
-  onDrain(): void
-  /** Whether the request may be sent once more, as nobody has seen it. Asked of a used connection that gives no answer. */
-  mayRepeat(): boolean
-  /** There will be no answer, or no more of it. */
-  onFault(failure: ForwardFailure): void
-  /** The client reads nothing any more. */
-  onStall(): void
-}
+export type ConnectionUser = ResponseEvents &
+  Sharer & {
+    readonly method: string
+    /** It is this connection that the request goes over. */
+    onConnection(connection: Connection): void
+    /** The connection stands: the request is to be written. */
+    onReady(): void
+    /** All that has arrived by now has been told. */
+    onPause(): void
+    onDrain(): void
+    /** Whether the request may be sent once more, as nobody has seen it. Asked of a used connection that gives no answer. */
+    mayRepeat(): boolean
+    /** There will be no answer, or no more of it. */
+    onFault(failure: ForwardFailure): void
+    /** The client reads nothing any more. */
+    onStall(): void
+  }
 
 export type ConnectionOwner = {
   /** The answer is whole, and the connection free for another request. */
@@ -43,6 +45,8 @@ export class Connection {
   isStream = false
   /** Null while it is idle. */
   user: ConnectionUser | null
+  /** Who used it last: until it is released, the place is theirs. */
+  sharer: Sharer
   readonly socket: Socket
   private readonly owner: ConnectionOwner
   private readonly idleLimit: number
@@ -63,6 +67,7 @@ export class Connection {
   ) {
     this.owner = owner
     this.user = user
+    this.sharer = user
     this.limit = limits.connectTimeout
     this.idleLimit = limits.keepAliveTimeout
     this.parser = createResponseParser({
@@ -95,6 +100,7 @@ export class Connection {
   /** Sends another request over an idle connection. */
   use(user: ConnectionUser): void {
     this.user = user
+    this.sharer = user
     this.isUsed = true
     user.onConnection(this)
     this.begin()

@@ -7,12 +7,13 @@ import { endInOneWrite, type Pending, writeThisTurn } from '../write-turn.ts'
 import type { Connection, ConnectionUser } from './connection.ts'
 import { type ForwardFailure, faultFailure } from './failure.ts'
 import { informationHead } from './information.ts'
+import type { Sharer } from './places.ts'
 import type { Pool } from './pool.ts'
 import type { ResponseHead } from './response-parser.ts'
 import { forwardableTrailers } from './trailers.ts'
 import { discardRest, startUpload, type Upload } from './upload.ts'
 
-export type ForwardOptions = {
+export type ForwardOptions = Sharer & {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly method: string
@@ -41,6 +42,8 @@ const MAX_TEXT_BYTES = 16 * 1024
 /** One request sent upstream, and its answer brought back. */
 export class Exchange implements ConnectionUser, Pending {
   readonly method: string
+  readonly holder: string
+  readonly network: string
   private readonly options: ForwardOptions
   private readonly upstream: UpstreamPolicy
   private readonly pool: Pool
@@ -56,6 +59,8 @@ export class Exchange implements ConnectionUser, Pending {
   constructor(options: ForwardOptions, upstream: UpstreamPolicy, pool: Pool) {
     this.options = options
     this.method = options.method
+    this.holder = options.holder
+    this.network = options.network
     this.upstream = upstream
     this.pool = pool
   }
