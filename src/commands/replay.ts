@@ -8,8 +8,8 @@ import { readPolicy } from '../policy/read.ts'
 import type { Policy } from '../policy/types.ts'
 import { FORMATS, type Format } from '../replay/line.ts'
 import { sizeOf } from '../replay/log-lines.ts'
-import { type ReplayOptions, replay as run } from '../replay/replay.ts'
-import { report } from '../replay/report.ts'
+import { type Replayed, type ReplayOptions, replay as run, type Sample } from '../replay/replay.ts'
+import { percent, report } from '../replay/report.ts'
 import { summarize } from '../replay/summary.ts'
 import { isRefused } from '../replay/tally.ts'
 import type { CommandIo, ExitCode } from './command.ts'
@@ -25,22 +25,25 @@ type Arguments = {
   readonly policy: string | null
   readonly against: string | null
   readonly format: Format | null
-  /** A share between 0 and 1. */
+  /** Shares between 0 and 1. */
   readonly failOver: number | null
+  readonly maxUnreadable: number
   readonly json: boolean
   readonly top: number
   readonly refusals: string | null
 }
 
 const USAGE =
-  'sluice replay <access log...> [--policy file] [--against file] [--format name] [--fail-over 0.1%] [--top n] [--json] [--refusals file]'
+  'sluice replay <access log...> [--policy file] [--against file] [--format name] [--fail-over 0.1%] [--max-unreadable 10%] [--top n] [--json] [--refusals file]'
 const DEFAULT_TOP = 5
+const DEFAULT_MAX_UNREADABLE = 0.1
 /** Milliseconds between two looks at how far it is. */
 const PROGRESS_EVERY = 200
 
 /**
  * `sluice replay <access log...>`: who would have been refused. Resolves with 1 when a policy has problems, when the log tells of no
- * request, or when more than `--fail-over` would be refused (newly, where there is `--against`).
+ * request, when more than `--max-unreadable` of its lines cannot be read, or when more than `--fail-over` would be refused (newly, where
+ * there is `--against`).
  */
 export async function replay(args: readonly string[], io: ReplayIo): Promise<ExitCode> {
   const wanted = readArguments(args, io)
@@ -63,12 +66,7 @@ export async function replay(args: readonly string[], io: ReplayIo): Promise<Exi
     refusals?.close()
   })
   if (replayed.requests === 0) {
-    const { count, first } = replayed.unreadable
-    const why =
-      count === 0
-        ? 'it is empty'
-        : `none of its ${count} lines can be read, such as line ${first[0]!.line} of ${first[0]!.file}`
-    io.err(`sluice: ${files.join(', ')}: no request found: ${why}; formats are ${FORMATS.join(', ')}\n`)
+    io.err(`sluice: ${files.join(', ')}: no request found: ${whyNone(replayed)}\n`)
     return 1
   }
   const seconds = (performance.now() - startMs) / 1000
@@ -79,14 +77,45 @@ export async function replay(args: readonly string[], io: ReplayIo): Promise<Exi
     top: wanted.top,
     seconds,
   })
-  const { share } = summary.difference?.newly_refused ?? summary.policy.refused
-  const isOver = wanted.failOver !== null && share > wanted.failOver
   io.out(wanted.json ? `${JSON.stringify(summary, null, 2)}\n` : report(summary))
+  const { requests } = summary.difference?.newly_refused ?? summary.policy.refused
+  const refused = requests / replayed.requests
+  const isOver = wanted.failOver !== null && refused > wanted.failOver
   if (isOver) {
     const what = summary.difference === null ? 'would be refused' : 'would be refused that were not'
-    io.err(`sluice: ${100 * share} % of the requests ${what}, more than ${100 * wanted.failOver} %\n`)
+    io.err(`sluice: ${percent(refused)} of the requests ${what}, more than ${percent(wanted.failOver)}\n`)
   }
-  return isOver ? 1 : 0
+  const unreadable = replayed.unreadable.count / replayed.lines
+  const isUnread = unreadable > wanted.maxUnreadable
+  if (isUnread) {
+    io.err(
+      `sluice: ${percent(unreadable)} of the lines could not be read, more than --max-unreadable ${percent(wanted.maxUnreadable)}: the result says nothing of them\n`,
+    )
+  }
+  return isOver || isUnread ? 1 : 0
+}
+
+/** Why a log tells of no request, with a line of it. */
+function whyNone({ lines, noRequest, unreadable, other }: Replayed): string {
+  if (lines === 0) return 'it is empty'
+  if (unreadable.nearest !== null) {
+    const { format, reason, ...sample } = unreadable.nearest
+    const nearest = format === null ? `it ${reason}` : `the nearest format is ${format}: ${reason}`
+    return `${unreadable.count} of its ${counted(lines, 'line')} cannot be read; ${nearest}; formats are ${FORMATS.join(', ')}${shown(sample)}`
+  }
+  if (noRequest.first !== null) {
+    const { reason, ...sample } = noRequest.first
+    return `its ${counted(noRequest.count, 'line')} tell of connections without one; ${reason}${shown(sample)}`
+  }
+  return `its ${counted(other, 'line')} are of a known format, but are no access lines`
+}
+
+function shown({ file, line, text }: Omit<Sample, 'reason'>): string {
+  return `\n  ${file}:${line}: ${text}`
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
 /** One name for each client under both policies. */
@@ -172,6 +201,8 @@ function readArguments(args: readonly string[], { env }: CommandIo): Arguments {
     against: values.against ?? null,
     format: values.format === undefined ? null : readFormat(values.format),
     failOver: values['fail-over'] === undefined ? null : readShare(values['fail-over']),
+    maxUnreadable:
+      values['max-unreadable'] === undefined ? DEFAULT_MAX_UNREADABLE : readShare(values['max-unreadable']),
     json: values.json ?? false,
     top: values.top === undefined ? DEFAULT_TOP : readTop(values.top),
     refusals: values.refusals ?? null,
@@ -182,7 +213,15 @@ function parse(args: readonly string[]) {
   try {
     const text = { type: 'string' } as const
     const options = {
-      ...{ policy: text, against: text, format: text, top: text, refusals: text, 'fail-over': text },
+      ...{
+        policy: text,
+        against: text,
+        format: text,
+        top: text,
+        refusals: text,
+        'fail-over': text,
+        'max-unreadable': text,
+      },
       json: { type: 'boolean' },
     } as const
     return parseArgs({ args: [...args], allowPositionals: true, options })
@@ -198,9 +237,9 @@ function readFormat(text: string): Format {
 }
 
 function readShare(text: string): number {
-  const percent = /^(\d{1,3}(?:\.\d+)?) ?%$/.exec(text)?.[1]
-  if (percent === undefined || Number(percent) > 100) throw usage(`'${text}' is not a share; write 0.1%`)
-  return Number(percent) / 100
+  const percentage = /^(\d{1,3}(?:\.\d+)?) ?%$/.exec(text)?.[1]
+  if (percentage === undefined || Number(percentage) > 100) throw usage(`'${text}' is not a share; write 0.1%`)
+  return Number(percentage) / 100
 }
 
 function readTop(text: string): number {

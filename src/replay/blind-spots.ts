@@ -29,6 +29,13 @@ export function blindSpots(replayed: Replayed): readonly BlindSpot[] {
       )
     }
   }
+  const named = policy.engine.named()
+  if (named > 0) {
+    tell(
+      `the address of ${named} requests: their client is a host name`,
+      'each name counts as one client, and lists of addresses do not match it; log addresses (HostnameLookups Off)',
+    )
+  }
   if (knowledge.own > 0) tellOfOwn(replayed, tell)
   if (replayed.stepsBack > 0) {
     tell(

@@ -1,13 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import { isRefusal, type RequestHead, readFacts } from '../http/facts.ts'
 import { type Address, parseAddress } from '../identity/address.ts'
 import { compileClientAddress } from '../identity/client-address.ts'
 import { noteConduct } from '../identity/conduct.ts'
 import type { Evidence } from '../identity/evidence.ts'
-import type { Identity } from '../identity/identity.ts'
+import type { Identity, Network } from '../identity/identity.ts'
+import { createKeyring } from '../identity/keyring.ts'
 import type { LimitKeys } from '../identity/limit-keys.ts'
 import { createMembership } from '../identity/membership.ts'
+import { tagOf } from '../identity/pseudonym.ts'
 import type { Decision } from '../limiter/decision.ts'
 import { createLimiter } from '../limiter/limiter.ts'
 import type { LimitPlan } from '../limiter/plan.ts'
@@ -39,10 +42,15 @@ export type Engine = {
   readonly untold: ReadonlyMap<string, number>
   /** Requests of our own log that the policy might limit, and of which nothing is known since no limit applied to them. */
   unidentified(): number
+  /** Requests whose client is a name in the log, not an address. */
+  named(): number
 }
 
 /** Stands for the address of a client that the log does not tell; as a peer it is one that is believed. */
 const NOBODY = '0.0.0.0'
+const NO_ADDRESS: Address = { text: NOBODY, family: 'ipv4' }
+/** Names of clients that are remembered. */
+const NAMES = 20_000
 const FORWARDED = { outcome: 'forwarded', identity: null, decision: null, deniedBy: null } as const
 const EXEMPT = { ...FORWARDED, outcome: 'exempt' } as const
 const ERROR = { ...FORWARDED, outcome: 'error' } as const
@@ -58,7 +66,9 @@ export function createEngine(policy: Policy, clock: Clock): Engine {
   const needFields = rules.plans.filter(({ match }) => match.headers.length > 0)
   const clientOf = compileClient(policy)
   const untold = new Map<string, number>()
+  const networkOfName = compileNames(policy)
   let unidentified = 0
+  let named = 0
   let { membership, limiter } = begin()
 
   function begin() {
@@ -88,12 +98,14 @@ export function createEngine(policy: Policy, clock: Clock): Engine {
       singleFields: rules.singleFields,
     })
     if (isRefusal(facts)) return ERROR
-    const address = clientOf(request)
+    const client = clientOf(request)
+    if (typeof client === 'string') named++
+    const address = typeof client === 'string' ? NO_ADDRESS : client
     const ruling = rules.rule(facts, address)
     if (ruling.kind === 'exempt') return EXEMPT
     if (ruling.kind === 'deny') return denial(ruling.entry.name)
     if (ruling.plans.length === 0) return FORWARDED
-    const network = rules.identify.network(address)
+    const network = typeof client === 'string' ? networkOfName(client) : rules.identify.network(client)
     const evidence = rules.identify.evidence(network, facts.headers, false, wallMs)
     const plans = ruling.plans.filter(({ limit }) => isTold(limit, request, evidence))
     if (plans.length === 0) return FORWARDED
@@ -135,7 +147,7 @@ export function createEngine(policy: Policy, clock: Clock): Engine {
     const target = { method, target: path, host: host === '' ? null : host, fields: [] }
     const facts = readFacts(headOf(target), { maxHeaders: 100, maxTargetBytes: path.length, singleFields: [] })
     if (isRefusal(facts)) return ERROR
-    const ruling = rules.rule(facts, { text: NOBODY, family: 'ipv4' })
+    const ruling = rules.rule(facts, NO_ADDRESS)
     if (ruling.kind === 'exempt') return EXEMPT
     if (ruling.kind === 'deny') return denial(ruling.entry.name)
     const named = needFields.filter(({ limit }) => evidence?.limits.includes(limit.name))
@@ -163,23 +175,43 @@ export function createEngine(policy: Policy, clock: Clock): Engine {
     },
     untold,
     unidentified: () => unidentified,
+    named: () => named,
   }
 }
 
 /**
  * Whom a line is of: the address that it gives for the client or, where that is a proxy that the policy trusts, what that was told
- * by X-Forwarded-For; where the log gives no address, the field alone.
+ * by X-Forwarded-For; where the log gives no address, the field alone. A text where the log gives a host name, of which no policy says
+ * whether it is trusted.
  */
-function compileClient({ identity }: Policy): (request: LoggedRequest) => Address {
+function compileClient({ identity }: Policy): (request: LoggedRequest) => Address | string {
   const trusted = [...identity.trustedProxies, `${NOBODY}/32`]
   const client = compileClientAddress(trusted, { kind: 'x-forwarded-for' })
   return ({ address, forwardedFor }) => {
     // A list is what Traefik was told; a client of Envoy is told by the field alone.
     if (address?.includes(',')) return client(NOBODY, { 'x-forwarded-for': address }).address
-    if (forwardedFor !== null) return client(address ?? NOBODY, { 'x-forwarded-for': forwardedFor }).address
     // A copy: a part of a line, remembered with its network, would keep its whole chunk in memory.
-    const own = address === null ? null : parseAddress(Buffer.from(address, 'latin1').toString('latin1'))
-    return own ?? { text: NOBODY, family: 'ipv4' }
+    const text = address === null ? null : Buffer.from(address, 'latin1').toString('latin1')
+    const own = text === null ? null : parseAddress(text)
+    if (text !== null && own === null) return text.toLowerCase()
+    if (forwardedFor === null) return own ?? NO_ADDRESS
+    return client(own?.text ?? NOBODY, { 'x-forwarded-for': forwardedFor }).address
+  }
+}
+
+/** The network of a client that the log gives a name for: one of its own for each name. */
+function compileNames({ identity }: Policy): (name: string) => Network {
+  const keyring = createKeyring(identity.secrets)
+  const known = new LRUCache<string, Network>({ max: NAMES })
+  const { maxDevices } = identity.admission
+  return (name) => {
+    let network = known.get(name)
+    if (network === undefined) {
+      const id = keyring.pseudonym('network', ['name', name])
+      network = { id, tag: tagOf(id), address: NOBODY, parents: [], maxDevices }
+      known.set(name, network)
+    }
+    return network
   }
 }
 

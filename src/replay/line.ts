@@ -23,7 +23,7 @@ export type LoggedRequest = {
   readonly hasAllFields: boolean
   /** Whether the log tells of tokens, keys and cookies; else nobody knows whether there were any. */
   readonly hasCredentials: boolean
-  /** The address that the log gives for the client. */
+  /** What the log gives for the client: an address, or the host name that it was resolved to. */
   readonly address: string | null
   /** What X-Forwarded-For said, where the log tells it apart from the address. */
   readonly forwardedFor: string | null
@@ -46,13 +46,27 @@ export type OwnRequest = {
   readonly evidence: EvidenceFields | null
 }
 
+/** A line that a reader cannot read. */
+export type Unreadable = {
+  readonly kind: 'unreadable'
+  /** The format whose reader came nearest; null where the line is like none. */
+  readonly format: Format | null
+  /** How much of the format was found, between 0 and 1. */
+  readonly found: number
+  /** Where that reader stopped, and what it expected there. */
+  readonly reason: string
+}
+
 /**
  * What a line is. `start`: a proxy of ours began, with nothing in memory. `other`: one that tells of no request. `noRequest`: the
  * log tells of a connection on which no request could be read. `unreadable`: none of the known formats.
  */
-export type Line = LoggedRequest | OwnRequest | { readonly kind: 'start' | 'other' | 'noRequest' | 'unreadable' }
+export type Line =
+  | LoggedRequest
+  | OwnRequest
+  | { readonly kind: 'start' | 'other' }
+  | { readonly kind: 'noRequest'; readonly reason: string }
+  | Unreadable
 
 export const START: Line = { kind: 'start' }
 export const OTHER: Line = { kind: 'other' }
-export const NO_REQUEST: Line = { kind: 'noRequest' }
-export const UNREADABLE: Line = { kind: 'unreadable' }

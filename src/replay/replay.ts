@@ -2,11 +2,12 @@ import type { Readable } from 'node:stream'
 import type { Policy } from '../policy/types.ts'
 import { createDecisionOrder } from './decision-order.ts'
 import { createEngine, type Engine, type Verdict } from './engine.ts'
+import { escapeControls } from './formats/quote.ts'
 import { createKnowledge, type Knowledge, noteNetwork, noteOwn, noteRequest } from './knowledge.ts'
-import type { Format, LoggedRequest, OwnRequest } from './line.ts'
+import type { Format, LoggedRequest, OwnRequest, Unreadable } from './line.ts'
 import { createLogClock } from './log-clock.ts'
-import { logLines, TOO_LONG } from './log-lines.ts'
-import { readLine } from './read-line.ts'
+import { logLines, MAX_LINE, TOO_LONG } from './log-lines.ts'
+import { createLineReader } from './read-line.ts'
 import { addTo, count, createGroup, createTally, type Group, isRefused, type Place, type Tally } from './tally.ts'
 
 export type ReplayOptions = {
@@ -23,7 +24,10 @@ export type ReplayOptions = {
   readonly onVerdict?: (verdict: Verdict, place: Place, requestId: string | null) => void
 }
 
-export type Sample = { readonly file: string; readonly line: number; readonly text: string }
+/** A line that tells of no request, and why: its begin, without what a terminal would obey. */
+export type Sample = { readonly file: string; readonly line: number; readonly text: string; readonly reason: string }
+/** `format`: whose reader came nearest, and how much of the format (between 0 and 1) it found. */
+export type UnreadableSample = Sample & { readonly format: Format | null; readonly found: number }
 
 /** What our own log says of its decisions, beside what the replay makes of them. */
 export type Reproduced = {
@@ -37,9 +41,14 @@ export type Replayed = {
   readonly lines: number
   readonly requests: number
   readonly other: number
-  /** Connections on which the log tells of no request. */
-  readonly noRequest: number
-  readonly unreadable: { readonly count: number; readonly first: readonly Sample[] }
+  /** Connections on which the log tells of no request, and the first of them. */
+  readonly noRequest: { readonly count: number; readonly first: Sample | null }
+  /** `nearest`: the line of which most was found. */
+  readonly unreadable: {
+    readonly count: number
+    readonly first: readonly UnreadableSample[]
+    readonly nearest: UnreadableSample | null
+  }
   /** Microseconds since the epoch; null where there are no requests. */
   readonly fromUs: number | null
   readonly toUs: number | null
@@ -59,7 +68,8 @@ export type Replayed = {
 
 export type Replay = { readonly policy: Policy; readonly tally: Tally; readonly engine: Engine }
 
-const SAMPLES = 5
+const SAMPLES = 3
+const DIFFERENT = 5
 /** Characters of an unreadable line, and of request ids, that are kept. */
 const SAMPLE_LENGTH = 200
 /** What a line's verdict is as an outcome; what the store's absence refused is no word of the limits. */
@@ -71,7 +81,8 @@ const TEN_MINUTES_US = 600_000_000
  * log is. @throws SluiceError `log_unreadable`
  */
 export async function replay(options: ReplayOptions): Promise<Replayed> {
-  const { files, input, format, onProgress = () => {}, onVerdict = () => {} } = options
+  const { files, input, onProgress = () => {}, onVerdict = () => {} } = options
+  const readLine = createLineReader(options.format)
   let now = createLogClock(0)
   let isClockSet = false
   let stepsBack = 0
@@ -82,7 +93,9 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
   const newlyRefused = createGroup()
   const noLongerRefused = createGroup()
   const knowledge = createKnowledge()
-  const first: Sample[] = []
+  const first: UnreadableSample[] = []
+  let nearest: UnreadableSample | null = null
+  let firstNoRequest: Sample | null = null
   const counts = { lines: 0, requests: 0, other: 0, noRequest: 0, unreadable: 0, starts: 0 }
   const reproduced: Reproduced = { same: 0, different: 0, first: [] }
   const places = new WeakMap<OwnRequest, Place>()
@@ -127,7 +140,7 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
       return
     }
     reproduced.different++
-    if (reproduced.first.length < SAMPLES) reproduced.first.push(request.requestId.slice(0, SAMPLE_LENGTH))
+    if (reproduced.first.length < DIFFERENT) reproduced.first.push(request.requestId.slice(0, SAMPLE_LENGTH))
   }
 
   /** A process of ours begins with nothing in memory, and its clock anew. */
@@ -139,7 +152,7 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
   }
 
   function take(text: string, file: string, line: number): void {
-    const read = readLine(text, format)
+    const read = text === TOO_LONG ? LONG : readLine(text)
     switch (read.kind) {
       case 'request':
         return decide(read, { file, line, timeUs: read.timeUs })
@@ -155,10 +168,17 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
         return
       case 'noRequest':
         counts.noRequest++
+        firstNoRequest ??= { file, line, text: sampleOf(text), reason: read.reason }
         return
-      case 'unreadable':
+      case 'unreadable': {
         counts.unreadable++
-        if (first.length < SAMPLES) first.push({ file, line, text: text.slice(0, SAMPLE_LENGTH) })
+        const isNearest = nearest === null || read.found > nearest.found
+        if (first.length >= SAMPLES && !isNearest) return
+        const { format, found, reason } = read
+        const sample = { file, line, text: sampleOf(text), reason, format, found }
+        if (first.length < SAMPLES) first.push(sample)
+        if (isNearest) nearest = sample
+      }
     }
   }
 
@@ -180,10 +200,11 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
   }
   order.flush()
 
-  const { unreadable, starts, ...rest } = counts
+  const { unreadable, noRequest, starts, ...rest } = counts
   return {
     ...rest,
-    unreadable: { count: unreadable, first: first.map(tellTooLong) },
+    noRequest: { count: noRequest, first: firstNoRequest },
+    unreadable: { count: unreadable, first, nearest },
     fromUs: rest.requests === 0 ? null : fromUs,
     toUs: rest.requests === 0 ? null : toUs,
     stepsBack: stepsBack + now.stepsBack(),
@@ -196,6 +217,14 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
   }
 }
 
-function tellTooLong(sample: Sample): Sample {
-  return sample.text === TOO_LONG ? { ...sample, text: 'a line of more than 256 KiB' } : sample
+const LONG: Unreadable = {
+  kind: 'unreadable',
+  format: null,
+  found: 0,
+  reason: `is longer than ${MAX_LINE / 1024} KiB`,
+}
+
+function sampleOf(text: string): string {
+  if (text === TOO_LONG) return ''
+  return escapeControls(text.length <= SAMPLE_LENGTH ? text : `${text.slice(0, SAMPLE_LENGTH)}...`)
 }

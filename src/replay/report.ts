@@ -1,4 +1,5 @@
 import type { ClientCount } from './clients.ts'
+import { escapeControls } from './formats/quote.ts'
 import type { GroupSummary, PolicySummary, Summary } from './summary.ts'
 
 const OUTCOMES = ['forwarded', 'exempt', 'limited', 'denied', 'error'] as const
@@ -17,7 +18,7 @@ export function report(summary: Summary): string {
   if (own !== null) {
     const { same, different, first } = own.reproduced
     lines.push('', `Of the log's own ${number(same + different)} decisions ${number(different)} come out otherwise.`)
-    if (first.length > 0) lines.push(...first.map((id) => `  request ${printable(id)}`))
+    if (first.length > 0) lines.push(...first.map((id) => `  request ${escapeControls(id)}`))
   }
   lines.push('', 'What this log cannot tell:')
   lines.push(...summary.cannot_tell.map(({ what, effect }) => `- ${what}: ${effect}`))
@@ -27,11 +28,14 @@ export function report(summary: Summary): string {
 function aboutLog({ log, seconds }: Summary): string[] {
   const formats = Object.keys(log.formats).join(', ')
   const speed = seconds > 0 ? `, ${number(Math.round(log.lines / seconds))} lines/s` : ''
-  const lines = [`${number(log.requests)} requests (${formats}), ${log.from} to ${log.to}${speed}`]
-  if (log.no_request > 0) lines.push(`${number(log.no_request)} lines tell of connections without a request`)
-  if (log.unreadable.count > 0) {
-    lines.push(`${number(log.unreadable.count)} lines could not be read, the first:`)
-    for (const { file, line, text } of log.unreadable.first) lines.push(`  ${file}:${line}: ${printable(text)}`)
+  const lines = [`${counted(log.requests, 'request')} (${formats}), ${log.from} to ${log.to}${speed}`]
+  if (log.no_request > 0) lines.push(`${counted(log.no_request, 'connection')} without a request`)
+  const { count, share, first } = log.unreadable
+  if (count > 0) {
+    lines.push(`${counted(count, 'line')} of ${number(log.lines)} (${percent(share)}) could not be read, the first:`)
+    for (const { file, line, text, reason, format } of first) {
+      lines.push(`  ${file}:${line}: ${format === null ? '' : `${format}: `}${reason}`, `    ${text}`)
+    }
   }
   return lines
 }
@@ -56,7 +60,7 @@ function aboutLimits({ limits, denied, refused }: PolicySummary, where: string):
     const { name, per, mode, applied, would_limit: would, uncharged, requests, share, clients, first } = limit
     const count = mode === 'shadow' || would > 0 ? `(${number(would)})` : number(requests)
     const charged = number(applied - would - uncharged - requests)
-    rows.push([name, per, number(applied), charged, count, percent(share), counted(clients), placed(first)])
+    rows.push([name, per, number(applied), charged, count, percent(share), clientCount(clients), placed(first)])
   }
   const lines = [
     `Limits ${where}${limits.some(({ would_limit: would }) => would > 0) ? ' (in brackets: would, in shadow)' : ''}:`,
@@ -70,7 +74,7 @@ function aboutLimits({ limits, denied, refused }: PolicySummary, where: string):
 
 function aboutGroup(title: string, group: GroupSummary): string[] {
   const { requests, share, clients, first } = group
-  const line = `${title}: ${number(requests)} requests (${percent(share)}) of ${counted(clients)} clients`
+  const line = `${title}: ${number(requests)} requests (${percent(share)}) of ${clientCount(clients)} clients`
   return first === null ? [line] : [`${line}, first ${placed(first)}`, ...worst('Of these most', group)]
 }
 
@@ -79,7 +83,7 @@ function worst(title: string, { worst: clients }: GroupSummary): string[] {
   return rows.length === 0 ? [] : [`${title}:`, ...table(rows)]
 }
 
-function counted({ count, exact }: ClientCount): string {
+function clientCount({ count, exact }: ClientCount): string {
   return exact ? number(count) : `~${number(count)}`
 }
 
@@ -87,11 +91,16 @@ function placed(first: GroupSummary['first']): string {
   return first === null ? '-' : `${first.time} (${first.file}:${first.line})`
 }
 
+function counted(count: number, what: string): string {
+  return `${number(count)} ${what}${count === 1 ? '' : 's'}`
+}
+
 function number(value: number): string {
   return value.toLocaleString('en-US')
 }
 
-function percent(share: number): string {
+/** A share as a person reads it, with at most two decimals. */
+export function percent(share: number): string {
   return share > 0 && share < 0.0001 ? '< 0.01 %' : `${(100 * share).toFixed(2)} %`
 }
 
@@ -106,9 +115,4 @@ function table(rows: readonly (readonly string[])[]): string[] {
       .join('  ')
       .trimEnd(),
   )
-}
-
-/** A line of a log may hold what a terminal would obey. */
-function printable(text: string): string {
-  return text.replace(/[^ -~]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }

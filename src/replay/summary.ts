@@ -2,7 +2,7 @@ import { sourceText } from '../identity/limit-keys.ts'
 import { type BlindSpot, blindSpots } from './blind-spots.ts'
 import type { ClientCount, ClientShare } from './clients.ts'
 import type { Format } from './line.ts'
-import type { Replay, Replayed, Sample } from './replay.ts'
+import type { Replay, Replayed, UnreadableSample } from './replay.ts'
 import type { Group, Place } from './tally.ts'
 
 /** What `--json` prints. Shares are between 0 and 1, of all requests; those of clients of the group's requests. */
@@ -15,7 +15,7 @@ export type Summary = {
     readonly requests: number
     readonly other_lines: number
     readonly no_request: number
-    readonly unreadable: { readonly count: number; readonly first: readonly Sample[] }
+    readonly unreadable: { readonly count: number; readonly share: number; readonly first: readonly UnreadableSample[] }
     readonly from: string | null
     readonly to: string | null
   }
@@ -103,8 +103,12 @@ export function summarize(replayed: Replayed, options: SummaryOptions): Summary 
       lines: replayed.lines,
       requests,
       other_lines: replayed.other,
-      no_request: replayed.noRequest,
-      unreadable: replayed.unreadable,
+      no_request: replayed.noRequest.count,
+      unreadable: {
+        count: replayed.unreadable.count,
+        share: shareOf(replayed.unreadable.count, replayed.lines),
+        first: replayed.unreadable.first,
+      },
       from: timeText(replayed.fromUs),
       to: timeText(replayed.toUs),
     },
@@ -121,8 +125,13 @@ export function summarize(replayed: Replayed, options: SummaryOptions): Summary 
 }
 
 function summarizeGroup({ requests, first, clients }: Group, all: number, top: number): GroupSummary {
-  const worst = clients.worst(top).map((client) => ({ ...client, share: client.requests / requests }))
-  return { requests, share: all === 0 ? 0 : requests / all, clients: clients.count(), first: placeOf(first), worst }
+  const worst = clients.worst(top).map((client) => ({ ...client, share: shareOf(client.requests, requests) }))
+  return { requests, share: shareOf(requests, all), clients: clients.count(), first: placeOf(first), worst }
+}
+
+/** Between 0 and 1, to six digits. */
+function shareOf(count: number, all: number): number {
+  return all === 0 ? 0 : Number((count / all).toPrecision(6))
 }
 
 function placeOf(place: Place | null): GroupSummary['first'] {

@@ -1,6 +1,9 @@
 import t from 'tap'
-import type { LoggedRequest } from '../../src/replay/line.ts'
-import { readLine } from '../../src/replay/read-line.ts'
+import { readersOf } from '../../src/replay/formats/index.ts'
+import { FORMATS, type Format, type LoggedRequest } from '../../src/replay/line.ts'
+import { createLineReader } from '../../src/replay/read-line.ts'
+
+const readLine = (line: string, format: Format | null) => createLineReader(format)(line)
 
 /** What a line of another proxy tells. */
 function told(line: string): LoggedRequest {
@@ -157,4 +160,99 @@ t.test('a format that is told is the only one that is read', async (t) => {
 t.test('no JSON breaks it', async (t) => {
   for (const line of ['{', '{}', '{"a":', '{"__proto__":null}', '{"level":"x","logger":"http.log.access"}', '{\xff}'])
     t.equal(readLine(line, null).kind, 'unreadable', line)
+})
+
+t.test('the name of the server may stand before the client, and a host name for it', async (t) => {
+  const rest = '[10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.1" 200 2326'
+  const clientIn = (head: string) => {
+    const { address, host } = told(`${head} ${rest}`)
+    return [host, address]
+  }
+  t.same(clientIn('a.example:443 192.0.2.1 - -'), ['a.example:443', '192.0.2.1'])
+  t.same(clientIn('a.example 2001:db8::1 - alice'), ['a.example', '2001:db8::1'])
+  t.same(clientIn('a.example:80 host-1.isp.example - -'), ['a.example:80', 'host-1.isp.example'])
+  t.same(clientIn('_ 192.0.2.1 - -'), [null, '192.0.2.1'])
+  t.same(clientIn('host-1.isp.example - -'), [null, 'host-1.isp.example'])
+  t.same(clientIn('host-1.isp.example ident alice'), [null, 'host-1.isp.example'])
+  t.same(clientIn('192.0.2.1:5000 - -'), [null, '192.0.2.1:5000'])
+  t.same(clientIn('192.0.2.1 - a [b c'), [null, '192.0.2.1'])
+  t.same(clientIn('unix: - -'), [null, 'unix:'])
+  t.same(clientIn('- - -'), [null, null])
+  t.match(readLine(`;drop - - ${rest}`, null), {
+    ...{ kind: 'unreadable', format: 'combined', found: 0 },
+    reason: "at character 1: ';drop - -' does not begin with an address or a host name",
+  })
+})
+
+t.test('Envoy as JSON, of Envoy Gateway and of Istio, behind what Kubernetes writes', async (t) => {
+  const object = {
+    ...{ ':authority': 'www.example.com', downstream_remote_address: '10.0.0.12:59292', method: 'GET' },
+    ...{ protocol: 'HTTP/2', response_code: 200, start_time: '2025-12-31T16:37:40.479Z', 'user-agent': 'curl/8' },
+    ...{ 'x-envoy-origin-path': '/assets/image.webp', 'x-forwarded-for': '192.0.2.9, 10.0.0.12' },
+  }
+  const line = JSON.stringify(object)
+  const seen = {
+    ...{
+      format: 'envoy',
+      timeUs: Date.UTC(2025, 11, 31, 16, 37, 40, 479) * 1000,
+      method: 'GET',
+      host: 'www.example.com',
+    },
+    ...{ target: '/assets/image.webp', fields: ['user-agent', 'curl/8'], address: null },
+    forwardedFor: '192.0.2.9, 10.0.0.12',
+  }
+  t.match(told(line), seen)
+  t.match(told(`2025-12-31T17:37:40.493035218+01:00 stdout F ${line}`), seen)
+  t.match(told(JSON.stringify({ ...object, 'x-forwarded-for': null })), {
+    address: '10.0.0.12:59292',
+    forwardedFor: null,
+  })
+  const istio = {
+    ...{
+      start_time: '2025-12-31T16:37:40.479Z',
+      method: 'GET',
+      path: '/x',
+      authority: 'a.example',
+      response_code: 200,
+    },
+    ...{ protocol: 'HTTP/1.1', user_agent: 'curl/8', x_forwarded_for: '192.0.2.9' },
+  }
+  t.match(told(JSON.stringify(istio)), { target: '/x', host: 'a.example', forwardedFor: '192.0.2.9' })
+  t.equal(readLine(JSON.stringify({ ...object, method: null }), null).kind, 'noRequest')
+  t.match(readLine(`2025-12-31T17:37:40.493035218+01:00 stdout P ${line.slice(0, 50)}`, null), {
+    ...{ kind: 'unreadable', reason: 'is a part of a line that was cut (CRI P)' },
+  })
+})
+
+t.test('a line that none reads says which format came nearest, and where its reader stopped', async (t) => {
+  const cases: [string, Format | null, RegExp][] = [
+    ['', 'combined', /^at character 1: no address, then a time in brackets and a request in quotes$/],
+    [
+      HEAD.replace('Oct', 'October'),
+      'combined',
+      /^at character 20: '10\/October\/2000:13:55:36 -0700' is not a time as/,
+    ],
+    [HEAD.slice(0, 60), 'combined', /^at character 48: the quotes of the request do not end$/],
+    [HEAD.replace(' 200', ''), 'combined', /^at character 69: no status and number of bytes, as 200 571$/],
+    [
+      '[2016-04-15T20:17:00.310Z] "GET / HTTP/2" 200',
+      'envoy',
+      /^at character 46: it ends before four fields in quotes/,
+    ],
+    ['[noon] "GET / HTTP/2" 200', 'combined', /^at character 1: no address/],
+    ['{"level":"info","ts":1,"request":{}}', 'caddy', /^is JSON without logger$/],
+    ['{"remote":"192.0.2.1","verb":"GET"}', null, /^is JSON of a kind that is not known$/],
+    ['{"level":"info","logger":"http.log.access","ts":1}', 'caddy', /^'request' is not an object with method and uri$/],
+    ['{"level":30', null, /^is no JSON object$/],
+    [HEAD.replace('2000', '1900'), 'combined', /^its time is before 1970/],
+  ]
+  for (const [line, format, reason] of cases)
+    t.match(readLine(line, null), { kind: 'unreadable', format, reason }, line)
+})
+
+t.test('each format that can be told has a reader', async (t) => {
+  for (const format of FORMATS) {
+    const { text, json } = readersOf(format)
+    t.ok(text.length + json.length > 0, format)
+  }
 })

@@ -1,23 +1,29 @@
-import { type Line, OTHER, UNREADABLE } from '../line.ts'
+import { type Line, OTHER } from '../line.ts'
 import { asBytes, isHidden, type JsonObject, numberAt, objectAt, textAt } from './json-fields.ts'
 import { readIsoTime } from './log-time.ts'
-
-/** Whether a JSON line is one of Caddy's. */
-export function isCaddy(object: JsonObject): boolean {
-  return typeof object.logger === 'string' && typeof object.level === 'string'
-}
+import { type JsonReader, lacks } from './reader.ts'
 
 /**
  * Reads Caddy's access log (`http.log.access`): all fields of the request but the values of Cookie and Authorization, which it hides unless
  * it is told otherwise. The time is the answer's end, from which the duration leads back to the start.
  */
-export function readCaddy(object: JsonObject): Line {
+export const caddy: JsonReader = {
+  format: 'caddy',
+  keys: ['level', 'logger', 'ts', 'request'],
+  recognises: (object) => typeof object.logger === 'string' && typeof object.level === 'string',
+  read: readCaddy,
+}
+
+function readCaddy(object: JsonObject): Line {
   if (!(object.logger as string).startsWith('http.log.access')) return OTHER
   const request = objectAt(object, 'request')
   const endUs = timeOf(object)
   const method = request && textAt(request, 'method')
   const target = request && textAt(request, 'uri')
-  if (request === null || endUs === null || method === null || target === null) return UNREADABLE
+  if (request === null || method === null || target === null) {
+    return lacks('caddy', "'request' is not an object with method and uri")
+  }
+  if (endUs === null) return lacks('caddy', "'ts' is neither seconds since 1970 nor a time as 2016-04-15T20:17:00.310Z")
   const { fields, isRedacted } = fieldsOf(objectAt(request, 'headers') ?? {})
   return {
     kind: 'request',

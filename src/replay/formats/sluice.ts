@@ -1,28 +1,35 @@
 import type { RequestOutcome } from '../../metrics/metrics.ts'
 import type { EvidenceFields } from '../../proxy/evidence-fields.ts'
-import { type Line, OTHER, START, UNREADABLE } from '../line.ts'
+import { type Line, OTHER, START } from '../line.ts'
 import { type JsonObject, numberAt, objectAt, textAt } from './json-fields.ts'
 import { readIsoTime } from './log-time.ts'
+import { type JsonReader, lacks } from './reader.ts'
 
 const OUTCOMES: readonly string[] = ['forwarded', 'limited', 'denied', 'exempt', 'error', 'aborted']
 const VERDICTS: readonly string[] = ['limited', 'missing', 'unavailable']
 const PSEUDONYM = /^[\w-]{22}$/
 
-/** Whether a JSON line is one of ours. */
-export function isSluice(object: JsonObject): boolean {
-  return typeof object.level === 'number' && typeof object.time === 'string' && typeof object.msg === 'string'
+/** Reads our own lines: those of requests, and that a proxy began. */
+export const sluice: JsonReader = {
+  format: 'sluice',
+  keys: ['level', 'time', 'msg', 'request_id'],
+  recognises: ({ level, time, msg }) =>
+    typeof level === 'number' && typeof time === 'string' && typeof msg === 'string',
+  read: readSluice,
 }
 
-/** Reads our own lines: those of requests, and that a proxy began. */
-export function readSluice(object: JsonObject): Line {
+function readSluice(object: JsonObject): Line {
   if (object.msg === 'listening') return START
   if (object.msg !== 'request') return OTHER
   const endUs = readIsoTime(object.time as string)
   const requestId = textAt(object, 'request_id')
   const outcome = textAt(object, 'outcome')
-  if (endUs === null || requestId === null || outcome === null || !OUTCOMES.includes(outcome)) return UNREADABLE
+  if (endUs === null) return lacks('sluice', "'time' is not a time as 2016-04-15T20:17:00.310Z")
+  if (requestId === null || outcome === null || !OUTCOMES.includes(outcome)) {
+    return lacks('sluice', "'request_id' or 'outcome' is not as Sluice writes it")
+  }
   const evidence = object.decision === undefined ? null : wholeEvidence(object)
-  if (evidence === undefined) return UNREADABLE
+  if (evidence === undefined) return lacks('sluice', 'what the decision was taken on is not as Sluice writes it')
   return {
     kind: 'own',
     format: 'sluice',

@@ -1,23 +1,28 @@
-import { type Line, UNREADABLE } from '../line.ts'
+import type { Line } from '../line.ts'
 import { asBytes, isHidden, type JsonObject, textAt } from './json-fields.ts'
 import { readIsoTime } from './log-time.ts'
+import { type JsonReader, lacks } from './reader.ts'
 
 const FIELD = 'request_'
-
-/** Whether a JSON line is one of Traefik's access log. */
-export function isTraefik(object: JsonObject): boolean {
-  return typeof object.RequestMethod === 'string' && 'ClientHost' in object
-}
 
 /**
  * Reads Traefik's access log as JSON. The time is the request's start; the client is what X-Forwarded-For said where it came with one,
  * a list then. Header fields (`request_User-Agent`) are there as far as it is told to keep them.
  */
-export function readTraefik(object: JsonObject): Line {
+export const traefik: JsonReader = {
+  format: 'traefik',
+  keys: ['ClientHost', 'RequestMethod', 'RequestPath', 'StartUTC'],
+  recognises: (object) => typeof object.RequestMethod === 'string' && 'ClientHost' in object,
+  read: readTraefik,
+}
+
+function readTraefik(object: JsonObject): Line {
   const timeUs = timeOf(object)
   const method = textAt(object, 'RequestMethod')
   const target = textAt(object, 'RequestPath')
-  if (timeUs === null || method === null || target === null) return UNREADABLE
+  if (method === null || target === null) return lacks('traefik', 'RequestMethod or RequestPath is empty or no text')
+  if (timeUs === null)
+    return lacks('traefik', 'none of StartUTC, StartLocal, time is a time as 2016-04-15T20:17:00.310Z')
   const fields: string[] = []
   for (const name of Object.keys(object)) {
     const value = object[name]
