@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { NAMED_NETWORKS, readCidr } from './address.ts'
+import { CDN_NETWORKS } from './cdn-networks.ts'
 import { choice, duration, flag, list, oneOrMany, optional, text, whole } from './field.ts'
 import { readFieldName, TOKEN } from './pattern.ts'
 import { fileName, secretText, someText } from './schema-common.ts'
@@ -99,7 +100,9 @@ export const identity = z
     trusted_proxies: z
       .union([trustedProxy(), z.array(trustedProxy())])
       .prefault([])
-      .describe('The proxies whose forwarding header is believed: networks, or loopback, linklocal, private.'),
+      .describe(
+        'The proxies whose forwarding header is believed: networks, or loopback, linklocal, private, cloudflare, fastly.',
+      ),
     client_address: text(
       { what: "a header's name", write: 'x-forwarded-for, forwarded, peer or a header' },
       TOKEN,
@@ -136,11 +139,11 @@ function parents() {
 function trustedProxy() {
   const wording = {
     what: 'a proxy',
-    write: 'an address or a network such as 10.0.0.0/8, or loopback, linklocal or private',
+    write: 'an address or a network such as 10.0.0.0/8, or loopback, linklocal, private, cloudflare or fastly',
   }
   return text(wording, /^/, (value) => {
-    const named = Object.hasOwn(NAMED_NETWORKS, value) ? NAMED_NETWORKS[value] : undefined
-    if (named !== undefined) return { value: named }
+    if (Object.hasOwn(NAMED_NETWORKS, value)) return { value: NAMED_NETWORKS[value]! }
+    if (Object.hasOwn(CDN_NETWORKS, value)) return { value: CDN_NETWORKS[value]!.networks }
     if (!/[./:]/.test(value)) return { wrong: `${show(value)} is not ${wording.what}; write ${wording.write}` }
     const network = readCidr(value)
     return 'value' in network ? { value: [network.value] } : network

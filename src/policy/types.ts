@@ -108,7 +108,7 @@ export type IdentityPolicy = {
   /** At least one: the first signs, the last names buckets. Random where the policy gives none (`secretIsRandom`). */
   readonly secrets: readonly [string, ...string[]]
   readonly secretIsRandom: boolean
-  /** CIDRs in canonical text, the names loopback, linklocal and private already replaced by theirs. */
+  /** CIDRs in canonical text, names such as private or cloudflare already replaced by their networks. */
   readonly trustedProxies: readonly string[]
   readonly clientAddress: ClientAddressSource
   readonly network: NetworkPolicy

@@ -143,7 +143,18 @@ const VALUES: Readonly<Record<string, { readonly good: readonly string[]; readon
     ],
   },
   'identity: {trusted_proxies: [VALUE]}': {
-    good: ['loopback', 'linklocal', 'private', '10.0.0.0/8', '192.0.2.1', '"::1"', '"2001:db8::/32"', '0.0.0.0/0'],
+    good: [
+      'loopback',
+      'linklocal',
+      'private',
+      'cloudflare',
+      'fastly',
+      '10.0.0.0/8',
+      '192.0.2.1',
+      '"::1"',
+      '"2001:db8::/32"',
+      '0.0.0.0/0',
+    ],
     bad: [
       'Private',
       'localhost',
@@ -174,6 +185,7 @@ const VALUES: Readonly<Record<string, { readonly good: readonly string[]; readon
       '/a',
       '/a/',
       '/*',
+      '/a*',
       '/**',
       '/a/*/b/**',
       '[/a, /b]',
@@ -187,7 +199,6 @@ const VALUES: Readonly<Record<string, { readonly good: readonly string[]; readon
     bad: [
       'a',
       '""',
-      '/a*',
       '/***',
       '/**/**',
       '/a?b',
