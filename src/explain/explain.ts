@@ -1,4 +1,4 @@
-import { isRefusal, readFacts } from '../http/facts.ts'
+import { type Facts, isRefusal, readFacts } from '../http/facts.ts'
 import { type AddressTrace, traceAddress } from '../identity/client-address.ts'
 import type { RequestEvidence } from '../identity/identify.ts'
 import type { Identity, Tier } from '../identity/identity.ts'
@@ -13,6 +13,7 @@ import type { ExemptEntry } from '../policy/types.ts'
 import { rateFields } from '../proxy/answer-fields.ts'
 import { chooseCourse, LOOP, type Surroundings } from '../proxy/choose-course.ts'
 import { refusalAnswer } from '../proxy/limited-answer.ts'
+import { refusalStatus } from '../proxy/robots.ts'
 import { apart, type Rules } from '../proxy/rules.ts'
 import { type Look, lookingAt, lookingRoll } from './looking.ts'
 import { mismatches } from './mismatch.ts'
@@ -122,13 +123,14 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
       address: addressOf(client),
       route: course.route,
     }
+    const statusOf = (status: number | null) => status && refusalStatus(facts, status)
     switch (course.kind) {
       case 'looped':
         return { ...seen, ruling: 'looped', verdict: 'looped', status: LOOP.status, reason: LOOP.detail }
       case 'denied':
-        return { ...seen, ...denied('denied', course.entry.name, course.entry.reason, course.status) }
+        return { ...seen, ...denied('denied', course.entry.name, course.entry.reason, statusOf(course.status)) }
       case 'banned':
-        return { ...seen, ...denied('banned', course.order.key, course.order.reason, course.status) }
+        return { ...seen, ...denied('banned', course.order.key, course.order.reason, statusOf(course.status)) }
       case 'exempt':
         return { ...seen, ...exempted(course.entry) }
     }
@@ -140,7 +142,7 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
       return { ...seen, limits, ruling: 'granted', entry: course.order.key, reason: course.order.reason }
     }
     if (course.kind === 'malformed') {
-      return { ...seen, limits, ...malformed(course.problem.status, course.problem.detail) }
+      return { ...seen, limits, ...malformed(refusalStatus(facts, course.problem.status), course.problem.detail) }
     }
 
     const { clockUs, wallMs, plans, keys } = course.judged
@@ -157,7 +159,7 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
       ruling: 'limited',
       identity: identityOf(identity, evidence, wallMs),
       limits: limits.map((limit) => explainLimit(limit, decision, looks, identity)),
-      ...verdictOf(decision, rules, wallMs),
+      ...verdictOf(decision, rules, facts, wallMs),
     }
   }
 }
@@ -297,6 +299,7 @@ function nameOf({ bucket }: Debit): { limit: string; pool: string } {
 function verdictOf(
   decision: Decision,
   { policy }: Rules,
+  facts: Facts,
   nowMs: number,
 ): Pick<Explanation, 'verdict' | 'status' | 'binding' | 'wait_ms' | 'fields'> {
   const binding = decision.binding?.plan.limit.name ?? null
@@ -308,7 +311,8 @@ function verdictOf(
   const { problem, fields = [] } = refusalAnswer(decision, policy.refuse, () => 0, nowMs)
   const limit = 'limit' in decision ? decision.limit.limit.name : binding
   const waitMs = decision.binding === null ? null : Math.ceil(decision.binding.waitUs / 1000)
-  return { verdict: decision.verdict, status: problem.status, binding: limit, wait_ms: waitMs, fields: pairs(fields) }
+  const status = refusalStatus(facts, problem.status)
+  return { verdict: decision.verdict, status, binding: limit, wait_ms: waitMs, fields: pairs(fields) }
 }
 
 function pairs(list: readonly string[]): Record<string, string> {

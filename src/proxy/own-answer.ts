@@ -1,18 +1,21 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { PROBLEM_TYPE, type Problem, problemBody } from '../http/problem.ts'
+import { refusalPage } from './refusal-page.ts'
 import { endInOneWrite, writeThisTurn } from './write-turn.ts'
 
 export type OwnAnswer = {
   readonly problem: Problem
   /** Further fields, names and values in turn. */
   readonly fields?: readonly string[]
-  /** Replaces the problem document. */
+  /** Replaces the problem document, and the page. */
   readonly body?: { readonly text: string; readonly type: string } | null
 }
 
 export type OwnAnswerContext = {
   readonly method: string
   readonly requestId: string
+  /** Whether the client wants a page rather than a problem document. */
+  readonly prefersHtml: boolean
   /** Names and values in turn, so that a page of another origin may read the answer. */
   readonly cors: readonly string[]
   /** The client may still be sending a body that nobody will read: close, so that it is not taken for the next request. */
@@ -21,16 +24,16 @@ export type OwnAnswerContext = {
   readonly isReadWhole: boolean
 }
 
-/** Answers in Sluice's own name: a problem document that no cache keeps. Does nothing when an answer has begun. */
+/** Answers in Sluice's own name: a problem document, or a page, that no cache keeps. Does nothing when an answer has begun. */
 export function sendOwnAnswer(response: ServerResponse, answer: OwnAnswer, context: OwnAnswerContext): void {
   if (response.headersSent || response.destroyed) return
-  const { problem, fields = [], body } = answer
-  const text = body?.text ?? problemBody(problem, context.requestId)
+  const { problem, fields = [] } = answer
+  const { text, type, more } = answer.body ? { ...answer.body, more: [] } : represent(answer, context)
   const length = Buffer.byteLength(text)
   // The phrase is given so that none is left of an upstream's answer that could not be sent.
   response.writeHead(problem.status, STATUS_CODES[problem.status] ?? '', [
     'Content-Type',
-    body?.type ?? PROBLEM_TYPE,
+    type,
     'Content-Length',
     String(length),
     'Cache-Control',
@@ -38,6 +41,7 @@ export function sendOwnAnswer(response: ServerResponse, answer: OwnAnswer, conte
     'X-Request-Id',
     context.requestId,
     ...fields,
+    ...more,
     ...context.cors,
     ...(context.close ? ['Connection', 'close'] : []),
   ])
@@ -49,4 +53,14 @@ export function sendOwnAnswer(response: ServerResponse, answer: OwnAnswer, conte
   }
   if (context.isReadWhole) writeThisTurn({ write: end })
   else end()
+}
+
+const VARY = ['Vary', 'Accept']
+
+/** The document that is sent where the policy has none of its own. */
+function represent({ problem, fields = [] }: OwnAnswer, { prefersHtml, requestId }: OwnAnswerContext) {
+  if (!prefersHtml) return { text: problemBody(problem, requestId), type: PROBLEM_TYPE, more: VARY }
+  const at = fields.indexOf('Retry-After')
+  const page = refusalPage(problem, requestId, at === -1 ? null : Number(fields[at + 1]))
+  return { text: page.text, type: 'text/html; charset=utf-8', more: [...page.fields, ...VARY] }
 }

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
+import { prefersHtml } from '../http/accept.ts'
 import { isSharedCacheable, readCaching } from '../http/caching.ts'
 import { type Facts, hasBody, isRefusal, OTHER_PROTOCOL, readFacts } from '../http/facts.ts'
 import type { Fields } from '../http/fields.ts'
@@ -49,6 +50,7 @@ import type { Orders } from './orders.ts'
 import { type OwnAnswer, sendOwnAnswer } from './own-answer.ts'
 import type { RecentRefusals } from './recent-refusals.ts'
 import { requestFields } from './request-fields.ts'
+import { asRefused, refusalStatus } from './robots.ts'
 import { compileRules, type Rules } from './rules.ts'
 import { cutStalledReaders } from './stalled-readers.ts'
 import type { TopRefused } from './top-refused.ts'
@@ -251,7 +253,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     if (decision.verdict === 'allowed') return forward(exchange, client, 'forwarded')
     const { requestId, route, rules } = exchange
     const refusal = refusalAnswer(decision, rules.policy.refuse, random, wallMs())
-    const { status } = refusal.problem
+    const status = refusalStatus(exchange.facts, refusal.problem.status)
     recentRefusals.note(
       { request_id: requestId, route, status, policy: rules.policy.hash },
       exchange.identity!,
@@ -354,9 +356,17 @@ export function createProxy(options: ProxyOptions): Proxy {
     if (close && tunnel === null) closeAfter(request.socket)
     endWith(exchange)
     const mark = markOf(exchange)
-    const marked = mark === null ? answer : { ...answer, fields: [...(answer.fields ?? []), ...mark] }
+    const refused = asRefused(facts, answer)
+    const marked = mark === null ? refused : { ...refused, fields: [...(refused.fields ?? []), ...mark] }
     const isReadWhole = !close && !facts.hasBody
-    sendOwnAnswer(response, marked, { method, requestId, cors: rules.cors(request.headers.origin), close, isReadWhole })
+    sendOwnAnswer(response, marked, {
+      method,
+      requestId,
+      prefersHtml: prefersHtml(method, request.headers),
+      cors: rules.cors(request.headers.origin),
+      close,
+      isReadWhole,
+    })
   }
 
   /** Answers a request whose body turns out to be malformed, or too slow; its end cancels what went upstream of it. */
