@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { Server } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
 import { createApi } from './admin/api.ts'
+import { createAuthFailures } from './admin/auth-failures.ts'
 import { type Backstage, createBackstage } from './admin/backstage.ts'
 import { createPageRoutes } from './admin/page-files.ts'
 import { createAdminServer } from './admin/server.ts'
@@ -148,6 +149,7 @@ export async function startApp(policy: Policy, options: AppOptions): Promise<App
           onScrape: refresh,
           isLoopback: isLoopback(policy.admin.host),
           onFault: (err) => log.error({ err }, 'a request of the admin port failed'),
+          authFailures: createAuthFailures({ clock, log, onFailure: () => metrics.authFailures.inc() }),
           token: () => inForce.adminToken,
           routes: [
             ...createPageRoutes(),

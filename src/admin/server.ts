@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Metrics } from '../metrics/metrics.ts'
 import { isCrossSite, isLocalName, judgeAccess } from './access.ts'
+import type { AuthFailures } from './auth-failures.ts'
 import { readBody } from './read-body.ts'
 import { type AdminAnswer, type AdminRoute, problem, routesOf, text } from './route.ts'
 
@@ -17,10 +18,14 @@ export type AdminOptions = {
   readonly routes: readonly AdminRoute[]
   /** Told of what could not be answered, unless the client has left. */
   readonly onFault: (cause: unknown) => void
+  readonly authFailures: AuthFailures
 }
 
 /** Milliseconds that a request may take to come in: no body here is long. */
 const REQUEST_TIMEOUT = 10_000
+/** Connections at a time, of all and of one address: operators, Prometheus and health checks need few. */
+const MAX_CONNECTIONS = 256
+const MAX_CONNECTIONS_PER_PEER = 64
 
 /**
  * The admin port: `/metrics`, `/livez`, `/readyz`, and the routes of the page and the API, as `judgeAccess` allows them. It is a
@@ -42,7 +47,11 @@ export function createAdminServer(options: AdminOptions): Server {
     const route = found.find((one) => one.method === (method === 'HEAD' ? 'GET' : method))
     const access = route?.access ?? found[0]?.access ?? 'read'
     const refusal = judgeAccess(access, headers, { token: options.token(), isLoopback: options.isLoopback })
-    if (refusal !== null) return refusal
+    if (refusal !== null) {
+      const isWrongToken = refusal.status === 401 && headers.authorization !== undefined
+      if (isWrongToken) await options.authFailures.note(request.socket.remoteAddress, path)
+      return refusal
+    }
     if (found.length === 0)
       return problem(404, 'The admin port has /, /metrics, /livez, /readyz, and the API that docs/12 lists.')
     if (route === undefined) {
@@ -57,16 +66,38 @@ export function createAdminServer(options: AdminOptions): Server {
     return 'refusal' in read ? read.refusal : route.answer({ ...given, body: read.body })
   }
 
-  return createServer({ requestTimeout: REQUEST_TIMEOUT, headersTimeout: REQUEST_TIMEOUT }, (request, response) => {
-    answer(request)
-      .then((answered) => send(request, response, answered))
-      .catch((cause: unknown) => {
-        if (response.destroyed) return
-        options.onFault(cause)
-        send(request, response, problem(503, 'This could not be answered: the proxy is busy or ending.'))
-      })
-      .catch(() => response.destroy())
+  const server = createServer(
+    { requestTimeout: REQUEST_TIMEOUT, headersTimeout: REQUEST_TIMEOUT },
+    (request, response) => {
+      answer(request)
+        .then((answered) => send(request, response, answered))
+        .catch((cause: unknown) => {
+          if (response.destroyed) return
+          options.onFault(cause)
+          send(request, response, problem(503, 'This could not be answered: the proxy is busy or ending.'))
+        })
+        .catch(() => response.destroy())
+    },
+  )
+  server.maxConnections = MAX_CONNECTIONS
+  return boundPerPeer(server)
+}
+
+/** Closes connections of one address beyond its share, so that no address takes the health checks' places. */
+function boundPerPeer(server: Server): Server {
+  const open = new Map<string, number>()
+  server.on('connection', (socket) => {
+    const peer = socket.remoteAddress ?? ''
+    const count = (open.get(peer) ?? 0) + 1
+    if (count > MAX_CONNECTIONS_PER_PEER) return void socket.destroy()
+    open.set(peer, count)
+    socket.once('close', () => {
+      const left = open.get(peer)! - 1
+      if (left === 0) open.delete(peer)
+      else open.set(peer, left)
+    })
   })
+  return server
 }
 
 function healthRoutes({ metrics, isReady, onScrape }: AdminOptions): readonly AdminRoute[] {

@@ -1,4 +1,5 @@
-import { constants, createPublicKey, type JsonWebKey, type KeyObject, verify } from 'node:crypto'
+import { constants, type JsonWebKey, type KeyObject, verify } from 'node:crypto'
+import { publicKeyOf, weaknessOf } from '../policy/jwk-strength.ts'
 import type { JwtAlgorithm } from '../policy/types.ts'
 
 /** The public keys of an issuer, ready for use. */
@@ -28,9 +29,6 @@ const ALGORITHMS: Readonly<Record<JwtAlgorithm, Algorithm>> = {
   ES512: { kty: 'EC', crv: 'P-521', digest: 'sha512' },
   EdDSA: { kty: 'OKP', crv: 'Ed25519', digest: null },
 }
-
-/** RFC 7518 section 3.3. */
-const MIN_RSA_BITS = 2048
 
 /** Takes the keys of a JWK Set (RFC 7517) that verify signatures; what is of no use for that, or broken, is left out. */
 export function importJwks(set: readonly JsonWebKey[]): JwkKeys {
@@ -65,13 +63,8 @@ function importKey(jwk: JsonWebKey): KeyObject | null {
   const isForVerifying = !Array.isArray(jwk.key_ops) || jwk.key_ops.includes('verify')
   // A shared secret (kty oct) never gets here: createPublicKey knows none.
   if (!isForSigning || !isForVerifying) return null
-  try {
-    const key = createPublicKey({ key: jwk, format: 'jwk' })
-    const bits = key.asymmetricKeyDetails?.modulusLength
-    return bits !== undefined && bits < MIN_RSA_BITS ? null : key
-  } catch {
-    return null
-  }
+  const key = publicKeyOf(jwk)
+  return key === null || weaknessOf(key) !== null ? null : key
 }
 
 function fits(jwk: JsonWebKey, algorithm: JwtAlgorithm): boolean {

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { createRemoteJWKSet } from 'jose'
+import { createRemoteJWKSet, customFetch } from 'jose'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
+import { MAX_JWKS_BYTES, MAX_JWKS_KEYS } from '../policy/jwk-set.ts'
+import { boundedFetch } from './bounded-fetch.ts'
 import { importJwks, type JwkKeys } from './jwk-keys.ts'
 
 export type Jwks = {
@@ -42,7 +44,10 @@ export function createJwks({ clock, log }: JwksOptions): Jwks {
   function sourceOf(url: string): Source {
     let source = sources.get(url)
     if (source === undefined) {
-      const remote = createRemoteJWKSet(new URL(url), { timeoutDuration: TIMEOUT })
+      const remote = createRemoteJWKSet(new URL(url), {
+        timeoutDuration: TIMEOUT,
+        [customFetch]: (address, options) => boundedFetch(address, options, MAX_JWKS_BYTES),
+      })
       source = { remote, text: '', keys: null, triedUs: Number.NEGATIVE_INFINITY, pending: null, isAway: false }
       sources.set(url, source)
     }
@@ -53,16 +58,20 @@ export function createJwks({ clock, log }: JwksOptions): Jwks {
     try {
       await source.remote.reload()
       const set = source.remote.jwks()?.keys ?? []
+      if (set.length > MAX_JWKS_KEYS) throw new Error(`the set has ${set.length} keys, more than ${MAX_JWKS_KEYS}`)
       const text = JSON.stringify(set)
       if (text !== source.text) {
         source.text = text
         source.keys = importJwks(set)
       }
-      if (source.isAway) log.info({ url }, 'the keys of an issuer can be had again')
+      if (source.isAway) log.info({ url }, 'JWKS refreshed')
       source.isAway = false
     } catch (cause) {
       if (!source.isAway && !ending.signal.aborted) {
-        log.error({ url, cause: String(cause) }, 'the keys of an issuer cannot be had: the last ones go on to be used')
+        log.error(
+          { url, cause: String(cause) },
+          'JWKS refresh failed, using the last keys; check identity.jwt jwks_url',
+        )
       }
       source.isAway = true
     } finally {

@@ -104,6 +104,7 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     reloads: counter('sluice_config_reloads_total', 'Loads of the policy.', ['result']),
     droppedLines: counter('sluice_log_lines_dropped_total', 'Log lines that standard output did not take.'),
     uncaught: counter('sluice_uncaught_errors_total', 'Errors that nobody caught; the process goes on.'),
+    authFailures: counter('sluice_admin_auth_failures_total', 'Requests to the admin port with a wrong token.'),
     workers: gauge('sluice_workers', 'Processes that take requests.'),
     workerDeaths: counter('sluice_worker_deaths_total', 'Workers that ended unasked and were replaced.'),
     buildInfo: gauge('sluice_build_info', 'Version of Sluice and of Node, as labels; always 1.', ['version', 'node']),

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createApi } from '../admin/api.ts'
+import { createAuthFailures } from '../admin/auth-failures.ts'
 import { createPageRoutes } from '../admin/page-files.ts'
 import { createAdminServer } from '../admin/server.ts'
 import { type App, type AppOptions, closeAdmin, isLoopback, listen, showPolicy, urlOf } from '../app.ts'
@@ -84,6 +85,7 @@ export async function startPrimary(policy: Policy, options: PrimaryOptions): Pro
     onScrape() {},
     isLoopback: isLoopback(policy.admin.host),
     onFault: (err) => log.error({ err }, 'a request of the admin port failed'),
+    authFailures: createAuthFailures({ clock: monotonicClock, log, onFailure: () => metrics.authFailures.inc() }),
     token: () => current.adminToken,
     routes: [
       ...createPageRoutes(),

@@ -174,6 +174,7 @@ t.test('a route that fails is answered 503 and logged, and a client that leaves 
       { method: 'POST', path: '/reads', access: 'read', answer: () => ({ status: 200, type: 'text/plain', body: '' }) },
     ],
     onFault: (cause) => faults.push(cause),
+    authFailures: { note: async () => {} },
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => void server.close())
@@ -191,4 +192,52 @@ t.test('a route that fails is answered 503 and logged, and a client that leaves 
   t.equal((await ask(t, `http://127.0.0.1:${port}`, at('localhost', '/fails'))).status, 503)
   t.match(faults, [{ message: 'a bug' }])
   t.equal(faults.length, 1)
+})
+
+t.test(
+  'wrong tokens are counted, logged without the token, and slowed, while the right one works at once',
+  async (t) => {
+    const { adminUrl, metric, logged, lines } = await startBoth(t, { adminToken: 'the-right-token-of-this-test' })
+    const reset = (token: string) =>
+      ask(
+        t,
+        adminUrl,
+        `POST /api/reset HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
+      )
+    const start = performance.now()
+    let isRightAnswered = false
+    const wrong = Array.from({ length: 10 }, async (_, n) => {
+      const { status } = await reset(`guess-${n}`)
+      t.ok(isRightAnswered, 'the right token does not wait for the wrong ones')
+      return status
+    })
+    t.equal((await reset('the-right-token-of-this-test')).status, 400, 'it may ask; what it asks for is missing')
+    isRightAnswered = true
+    t.same(new Set(await Promise.all(wrong)), new Set([401]))
+    t.ok(performance.now() - start >= 990)
+    t.equal(await metric('sluice_admin_auth_failures_total'), 10)
+    const [line, ...more] = logged('wrong admin token: not the value of admin_token')
+    t.match(line, { level: 40, peer: '127.0.0.1', path: '/api/reset' })
+    t.same(more, [], 'a flood is one line a second')
+    t.notMatch(lines.join(''), 'guess-')
+  },
+)
+
+t.test('no address takes all connections of the admin port', async (t) => {
+  const { adminUrl } = await startBoth(t)
+  const { port } = new URL(adminUrl)
+  const closed: Promise<unknown>[] = []
+  for (let n = 0; n < 100; n++) {
+    const socket = connect(Number(port), '127.0.0.1').on('error', () => {})
+    closed.push(once(socket, 'close'))
+    t.teardown(() => socket.destroy())
+  }
+  let count = 0
+  for (const one of closed) void one.then(() => count++)
+  await eventually('those beyond its share are closed', () => count === 36)
+  const socket = connect({ port: Number(port), host: '127.0.0.1', localAddress: '127.0.0.2' })
+  t.teardown(() => socket.destroy())
+  socket.write(at('localhost', '/livez'))
+  const [response] = await once(socket, 'data')
+  t.match(String(response), 'HTTP/1.1 200')
 })

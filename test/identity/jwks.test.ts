@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
+import { importJwks } from '../../src/identity/jwk-keys.ts'
 import { createJwks } from '../../src/identity/jwks.ts'
 import { createLog } from '../../src/log.ts'
 import { eventually, manualClock } from '../fixtures/app.ts'
@@ -107,9 +108,60 @@ t.test('while an issuer is away its last keys hold, told once each way', async (
     t.ok(has('1'))
   }
   await eventually('the line', () => lines.length === 1)
-  t.match(lines[0], /cannot be had/)
+  t.match(lines[0], /JWKS refresh failed/)
   issuer.answer = (response) => void response.end(JSON.stringify({ keys: [key('3')] }))
   clock.advance(30_000)
   await eventually('the new key', () => has('3'))
   t.equal(lines.length, 2)
+})
+
+t.test('a set that is too large is not read to its end, and the last keys hold', async (t) => {
+  const { issuer, clock, jwks, url, lines, has } = await startIssuer(t)
+  await jwks.open([url], 5000)
+  let sent = 0
+  const flood = (response: ServerResponse): undefined => {
+    response.write('{"keys": [')
+    const more = () => {
+      while (sent < 64 * 1024 * 1024) {
+        sent += 65_536
+        if (!response.write(' '.repeat(65_536))) return void response.once('drain', more)
+      }
+      response.end(']}')
+    }
+    more()
+  }
+  const many = (response: ServerResponse) =>
+    void response.end(JSON.stringify({ keys: Array.from({ length: 201 }, (_, n) => key(String(n))) }))
+  for (const [answer, why] of [
+    [flood, /longer than 1048576 bytes/],
+    [many, /201 keys, more than 200/],
+  ] as const) {
+    lines.length = 0
+    issuer.answer = (response) => void response.end(JSON.stringify({ keys: [key('1')] }))
+    clock.advance(601_000)
+    await jwks.open([url], 5000)
+    issuer.answer = answer
+    clock.advance(601_000)
+    await jwks.open([url], 5000)
+    t.ok(has('1'))
+    t.ok(
+      lines.some((line) => why.test(line) && line.includes('identity.jwt')),
+      String(why),
+    )
+  }
+  t.ok(sent < 16 * 1024 * 1024, `${sent} bytes were taken`)
+})
+
+t.test('RSA keys with which anyone can sign, or that are too short, are no keys', async (t) => {
+  const rsa = (bits: number, publicExponent: number) => {
+    const pair = generateKeyPairSync('rsa', { modulusLength: bits, publicExponent })
+    return { ...pair.publicKey.export({ format: 'jwk' }), kid: 'k' }
+  }
+  const sound = rsa(2048, 65_537)
+  t.ok(importJwks([sound]).find('k', 'RS256'))
+  t.ok(importJwks([rsa(2048, 3)]).find('k', 'RS256'))
+  const exponent = (value: number) => ({ ...sound, e: Buffer.from([value]).toString('base64url') })
+  for (const weak of [rsa(1024, 65_537), exponent(1), exponent(2), exponent(0)]) {
+    t.equal(importJwks([weak]).find('k', 'RS256'), null, `e = ${weak.e}`)
+  }
 })
