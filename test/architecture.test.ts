@@ -47,7 +47,7 @@ const LEVELS: readonly (readonly string[])[] = [
     'limiter/bucket.ts',
     'limiter/store.ts',
   ],
-  ['identity/', 'policy/', 'http/'],
+  ['identity/', 'policy/', 'http/', 'http1/'],
   ['limiter/', 'stores/', 'metrics/'],
   ['proxy/', 'explain/', 'admin/'],
   ['app.ts', 'replay/'],

@@ -9,7 +9,7 @@ import { type ForwardFailure, faultFailure } from './failure.ts'
 import { informationHead } from './information.ts'
 import type { Sharer } from './places.ts'
 import type { Pool } from './pool.ts'
-import type { ResponseHead } from './response-parser.ts'
+import type { ResponseHead } from '../../http1/response-parser.ts'
 import { forwardableTrailers } from './trailers.ts'
 import { discardRest, startUpload, type Upload } from './upload.ts'
 

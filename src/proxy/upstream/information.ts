@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { Fields } from '../../http/fields.ts'
-import type { ResponseHead } from './response-parser.ts'
+import type { ResponseHead } from '../../http1/response-parser.ts'
 
 /** What an informational response never brings a client: framing, cookies, and what only the proxy itself may say. */
 const LEFT_OUT = new Set([

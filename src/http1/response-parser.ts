@@ -1,10 +1,14 @@
-import type { Fields } from '../../http/fields.ts'
+import type { Fields } from '../http/fields.ts'
+import { CR, LF } from './characters.ts'
 import { createChunkSize } from './chunk-size.ts'
-import type { Fault } from './failure.ts'
-import { createFieldSection } from './field-section.ts'
+import { createHeaderSection, type SectionLimits } from './header-section.ts'
+import { createStatusLine } from './status-line.ts'
 
 /** The head of an answer: its status line and its fields as they were sent. */
 export type ResponseHead = Fields & { readonly status: number; readonly reason: string }
+
+/** What is wrong with the bytes of a response, or with where they end. */
+export type ResponseFault = 'malformed' | 'too_large' | 'switched' | 'terminated' | 'incomplete'
 
 export type ResponseEvents = {
   /** An informational answer (1xx) before the final one. */
@@ -19,10 +23,9 @@ export type ResponseEvents = {
 
 /** An upstream that answers with nothing but informational answers is cut off after so many. */
 const MAX_INFORMATION = 32
+const LIMITS: SectionLimits = { maxBytes: 64 * 1024, maxHeaders: 500 }
 const MAX_LENGTH = /^\d{1,15}$/
 const FRAMING = new Set(['content-length', 'transfer-encoding'])
-const CR = 0x0d
-const LF = 0x0a
 
 const IDLE = 0
 const HEAD = 1
@@ -36,10 +39,11 @@ const UNTIL_CLOSE = 8
 
 /**
  * Parses the answers on one connection, one after another (RFC 9112). Refuses what two parsers could understand differently:
- * two lengths, a length beside a Transfer-Encoding, another coding than chunked, and what field-section.ts says.
+ * two lengths, a length beside a Transfer-Encoding, another coding than chunked, and what header-section.ts says.
  */
 export function createResponseParser(events: ResponseEvents) {
-  const section = createFieldSection()
+  const statusLine = createStatusLine()
+  const section = createHeaderSection(LIMITS, statusLine)
   const chunkSize = createChunkSize()
   let state = IDLE
   let isHeadRequest = false
@@ -58,7 +62,7 @@ export function createResponseParser(events: ResponseEvents) {
   }
 
   /** Takes bytes; gives what is wrong with them, or null. Bytes behind the end of the answer make the connection unfit for another. */
-  function read(bytes: Buffer, length: number): Fault | null {
+  function read(bytes: Buffer, length: number): ResponseFault | null {
     let at = 0
     while (at < length) {
       switch (state) {
@@ -126,8 +130,8 @@ export function createResponseParser(events: ResponseEvents) {
     return null
   }
 
-  function takeHead(): Fault | null {
-    const { status, reason, isVersion11 } = section.statusLine()
+  function takeHead(): ResponseFault | null {
+    const { status, reason, isVersion11 } = statusLine.last(section.text())
     const { fields, names } = section.fields()
     let length = -1
     let isChunked = false
@@ -191,7 +195,7 @@ export function createResponseParser(events: ResponseEvents) {
   }
 
   /** The connection has ended: gives whether that ends the answer as it should, or what is wrong. */
-  function end(): Fault | null {
+  function end(): ResponseFault | null {
     if (state === HEAD) return 'terminated'
     if (state !== UNTIL_CLOSE) return 'incomplete'
     state = IDLE

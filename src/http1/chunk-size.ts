@@ -1,5 +1,5 @@
-const LF = 0x0a
-const CR = 0x0d
+import { CR, LF } from './characters.ts'
+
 const SEMICOLON = 0x3b
 /** Sizes up to 2^48; more digits than that are no chunk that anybody sends. */
 const MAX_DIGITS = 12

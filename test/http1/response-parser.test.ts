@@ -2,8 +2,8 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { Duplex } from 'node:stream'
 import fc from 'fast-check'
 import t from 'tap'
-import { createResponseParser } from '../../../src/proxy/upstream/response-parser.ts'
-import { fuzzSettings, piecesOf, rawResponse } from '../../fixtures/raw-responses.ts'
+import { createResponseParser } from '../../src/http1/response-parser.ts'
+import { fuzzSettings, piecesOf, rawResponse } from '../fixtures/raw-responses.ts'
 
 /** What came of the bytes of one response. */
 type Reading = {
