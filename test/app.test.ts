@@ -230,9 +230,15 @@ t.test('close', async (t) => {
     await eventually('it is under way', () => turns.length === 1)
     const three = await openClient(t, url)
     three.write(get('/1'), get('/2'), get('/3'))
-    await eventually('all are under way', () => turns.length === 4)
+    await eventually('the first of the three is in flight', () => turns.length === 2)
     const closing = app.close()
-    for (const turn of turns.toReversed()) turn.send(ok(turn.request.target))
+    const sendLast = () => turns.at(-1)!.send(ok(turns.at(-1)!.request.target))
+    turns[0]!.send(ok('/one'))
+    // Pipelined requests reach the upstream one after the other.
+    for (const count of [2, 3, 4]) {
+      await eventually(`${count} requests have reached the upstream`, () => turns.length === count)
+      sendLast()
+    }
     const answer = await one.answer()
     t.equal(answer.text, '/one')
     t.equal(answer.one('connection'), 'close')

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
+import { createResponseParser, type ResponseEvents } from '../../http1/response-parser.ts'
 import type { Connect } from './connect.ts'
 import { type Fault, type ForwardFailure, failureOf, faultFailure } from './failure.ts'
 import type { Sharer } from './places.ts'
-import { createResponseParser, type ResponseEvents } from '../../http1/response-parser.ts'
 
 /** Who uses a connection, for one request and its answer. */
 export type ConnectionUser = ResponseEvents &
