@@ -23,7 +23,6 @@ export type ResponseEvents = {
 
 /** An upstream that answers with nothing but informational answers is cut off after so many. */
 const MAX_INFORMATION = 32
-const LIMITS: SectionLimits = { maxBytes: 64 * 1024, maxHeaders: 500 }
 const MAX_LENGTH = /^\d{1,15}$/
 const FRAMING = new Set(['content-length', 'transfer-encoding'])
 
@@ -41,9 +40,9 @@ const UNTIL_CLOSE = 8
  * Parses the answers on one connection, one after another (RFC 9112). Refuses what two parsers could understand differently:
  * two lengths, a length beside a Transfer-Encoding, another coding than chunked, and what header-section.ts says.
  */
-export function createResponseParser(events: ResponseEvents) {
+export function createResponseParser(events: ResponseEvents, limits: SectionLimits) {
   const statusLine = createStatusLine()
-  const section = createHeaderSection(LIMITS, statusLine)
+  const section = createHeaderSection(limits, statusLine)
   const chunkSize = createChunkSize()
   let state = IDLE
   let isHeadRequest = false

@@ -56,6 +56,10 @@ export function createMetrics(build: { readonly version: string; readonly node: 
       "Time from the sending of a request upstream to the header of the upstream's answer.",
       REQUEST_SECONDS,
     ),
+    upstreamRetries: counter(
+      'sluice_upstream_retries_total',
+      'GET and HEAD requests sent a second time because a pooled connection was closed before a response.',
+    ),
     decisionSeconds: durations('sluice_decision_duration_seconds', 'Time a decision took.', DECISION_SECONDS, 'path'),
     untrustedForwarding: counter(
       'sluice_untrusted_forwarding_total',

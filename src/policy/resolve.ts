@@ -64,6 +64,9 @@ function resolveUpstream(upstream: PolicyFile['upstream'], pem: FileContents['up
     queueTimeout: upstream.queue_timeout,
     maxStreams: upstream.max_streams,
     maxPerNetwork: upstream.max_per_network,
+    maxHeaderBytes: upstream.max_header_bytes,
+    maxHeaders: upstream.max_headers,
+    responseBuffer: upstream.response_buffer,
     preserveHost: upstream.preserve_host,
     pathCase: upstream.path_case,
   }
@@ -72,7 +75,9 @@ function resolveUpstream(upstream: PolicyFile['upstream'], pem: FileContents['up
 function resolveServer(server: PolicyFile['server']): ServerPolicy {
   return {
     headerTimeout: server.header_timeout,
-    requestTimeout: server.request_timeout,
+    minRate: server.min_rate,
+    minRateGrace: server.min_rate_grace,
+    requestBuffer: server.request_buffer,
     keepAliveTimeout: server.keep_alive_timeout,
     maxHeaderBytes: server.max_header_bytes,
     maxHeaders: server.max_headers,

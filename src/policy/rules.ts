@@ -26,11 +26,13 @@ export const REDIS_ONLY = [
 const NO_SECRET =
   'is not given, so a random one is used and device names change with every start; write at least 32 bytes, or set SLUICE_SECRET'
 
+const NO_REQUEST_TIMEOUT =
+  'is not used any more, since it cut off steady slow uploads; leave it out: server.min_rate cuts off those that stop'
+
 /** What must hold between keys. Each rule looks at what could be read, so that one mistake does not hide another. */
 export function checkRules(draft: Draft, isGiven: IsGiven, report: Report): void {
   checkPorts(draft, report)
   checkUpstream(draft, isGiven, report)
-  checkServer(draft, report)
   checkStore(draft, isGiven, report)
   checkFiles(isGiven, report)
   checkNames(draft, 'exempt', report)
@@ -43,6 +45,7 @@ export function checkRules(draft: Draft, isGiven: IsGiven, report: Report): void
 /** What is odd without being wrong. `now` is in milliseconds since the epoch. */
 export function warnAbout(draft: Draft, isGiven: IsGiven, now: number, warn: Report): void {
   if (!hasSecret(draft, isGiven)) warn(['identity', 'secret'], NO_SECRET)
+  if (isGiven(['server', 'request_timeout'])) warn(['server', 'request_timeout'], NO_REQUEST_TIMEOUT)
   warnAboutIdentity(draft, isGiven, warn)
   warnAboutLimits(draft, warn)
   warnAboutReach(draft, warn)
@@ -79,16 +82,6 @@ function checkUpstream({ upstream }: Draft, isGiven: IsGiven, report: Report): v
   const write = 'write both, or neither'
   if (cert_file && key_file === null) report(['upstream', 'tls', 'cert_file'], `is given without key_file; ${write}`)
   if (key_file && cert_file === null) report(['upstream', 'tls', 'key_file'], `is given without cert_file; ${write}`)
-}
-
-function checkServer({ server }: Draft, report: Report): void {
-  const header = server?.header_timeout
-  const request = server?.request_timeout
-  if (header === undefined || request === undefined || header <= request) return
-  report(
-    ['server', 'header_timeout'],
-    `${header}ms is longer than server.request_timeout, ${request}ms, which includes it; write at most ${request}ms`,
-  )
 }
 
 function checkStore(draft: Draft, isGiven: IsGiven, report: Report): void {

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { choice, duration, flag, optional, percentage, text, whole } from './field.ts'
+import { choice, duration, flag, optional, percentage, size, text, whole } from './field.ts'
 import { fileName } from './schema-common.ts'
 import { readServerName, readUpstreamUrl, WRITE_UPSTREAM } from './url.ts'
 
@@ -41,6 +41,15 @@ export const upstream = z
       .prefault('25%')
       .describe(
         'The share of connections, of the queue and of streams up to which a network, or a known client, always finds a place.',
+      ),
+    max_header_bytes: size(1024, 1024 ** 2)
+      .prefault('64KiB')
+      .describe("The size of a response's header, and of its trailers; beyond it 502."),
+    max_headers: whole(1, 10_000).prefault(500).describe("The number of a response's header lines; beyond it 502."),
+    response_buffer: size(0, 64 * 1024 ** 2)
+      .prefault('256KiB')
+      .describe(
+        'How much of a response is taken from the upstream, whose connection is then free, while a slow client reads; 0B: nothing.',
       ),
     preserve_host: flag().prefault(true).describe("Whether the upstream sees the client's Host or its own."),
     path_case: choice(['insensitive', 'sensitive'])

@@ -6,6 +6,7 @@ import { identity } from './schema-identity.ts'
 import { deny, exempt, limits } from './schema-limits.ts'
 import { store } from './schema-store.ts'
 import { upstream } from './schema-upstream.ts'
+import { BYTE_RATE, readByteRate } from './units.ts'
 import { readOrigin } from './url.ts'
 
 const ANY = /^/
@@ -15,7 +16,22 @@ const hostPort = () =>
 const server = z
   .strictObject({
     header_timeout: duration().prefault('10s').describe("How long a request's header may take to arrive."),
-    request_timeout: duration().prefault('5m').describe('How long a whole request may take to arrive.'),
+    request_timeout: optional(duration()).describe('Not used any more: min_rate cuts off what is slow.'),
+    min_rate: text(
+      { what: 'a rate of bytes', write: 'bytes a second, such as 500B/s, 4KiB/s, or 0B/s for none' },
+      BYTE_RATE,
+      readByteRate,
+    )
+      .prefault('500B/s')
+      .describe('The least rate at which a client sends a body or reads a response, beyond min_rate_grace; 0B/s: any.'),
+    min_rate_grace: duration()
+      .prefault('20s')
+      .describe(
+        'How long a client may be slower than min_rate; each second of min_rate that it sends or reads adds one.',
+      ),
+    request_buffer: size(0, 1024 ** 2)
+      .prefault('64KiB')
+      .describe('The size of a request body that is read before a connection to the upstream is taken; 0B: none.'),
     keep_alive_timeout: duration()
       .prefault('65s')
       .describe('How long an idle client connection is kept; longer than that of a balancer in front.'),

@@ -46,6 +46,11 @@ export type UpstreamPolicy = {
   readonly maxStreams: number
   /** A share between 0 and 1 of connections, of the queue, and of streams. */
   readonly maxPerNetwork: number
+  /** Of a response's header. */
+  readonly maxHeaderBytes: number
+  readonly maxHeaders: number
+  /** Bytes of a response. */
+  readonly responseBuffer: number
   readonly preserveHost: boolean
   readonly pathCase: PathCase
 }
@@ -66,7 +71,11 @@ export type UpstreamTls = {
 
 export type ServerPolicy = {
   readonly headerTimeout: number
-  readonly requestTimeout: number
+  /** Bytes a second; 0 for no such rate. */
+  readonly minRate: number
+  readonly minRateGrace: number
+  /** Bytes of a request's body. */
+  readonly requestBuffer: number
   readonly keepAliveTimeout: number
   readonly maxHeaderBytes: number
   readonly maxHeaders: number

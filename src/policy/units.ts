@@ -15,6 +15,7 @@ export const MAX_DURATION = 24 * 86_400_000
 
 export const DURATION = /^\d{1,12}(ms|s|m|h|d)$/
 export const SIZE = /^\d{1,12}(B|KiB|MiB|GiB)$/
+export const BYTE_RATE = /^\d{1,12}(B|KiB|MiB|GiB)\/s$/
 export const PERCENTAGE = /^\d{1,3}(\.\d{1,6})?%$/
 export const RATE = /^[1-9]\d{0,11}\/(s|min|h|d)$/
 
@@ -35,6 +36,12 @@ export function readSize(text: string, atLeast: number, atMost: number): Reading
   const value = Number.parseInt(text, 10) * BYTES[text.replace(/^\d+/, '')]!
   if (value >= atLeast && value <= atMost) return { value }
   return { wrong: `${show(text)} is out of range; write from ${inUnit(atLeast, BYTES)} to ${inUnit(atMost, BYTES)}` }
+}
+
+/** Bytes a second of `500B/s` or `4KiB/s`, at most a gibibyte. The text must have the form of BYTE_RATE. */
+export function readByteRate(text: string): Reading<number> {
+  const reading = readSize(text.replace('/s', ''), 0, BYTES.GiB!)
+  return 'value' in reading ? reading : { wrong: `${show(text)} is out of range; write from 0B/s to 1GiB/s` }
 }
 
 /** The share between 0 and 1 of `0%` to `100%`. The text must have the form of PERCENTAGE. */

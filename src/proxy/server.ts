@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import { prefersHtml } from '../http/accept.ts'
 import { isSharedCacheable, readCaching } from '../http/caching.ts'
+import { isEventStream } from '../http/event-stream.ts'
 import { type Facts, hasBody, isRefusal, OTHER_PROTOCOL, readFacts } from '../http/facts.ts'
 import type { Fields } from '../http/fields.ts'
 import { readRequestId, readTraceId } from '../http/trace.ts'
@@ -52,7 +53,7 @@ import type { RecentRefusals } from './recent-refusals.ts'
 import { requestFields } from './request-fields.ts'
 import { asRefused, refusalStatus } from './robots.ts'
 import { compileRules, type Rules } from './rules.ts'
-import { cutStalledReaders } from './stalled-readers.ts'
+import { createSlowClients } from './slow-clients.ts'
 import type { TopRefused } from './top-refused.ts'
 import { createTrustedProxyCheck } from './trusted-proxy-check.ts'
 import { createTurns } from './turns.ts'
@@ -141,7 +142,7 @@ const MAX_DRAINED_BYTES = 64 * 1024
 export function createProxy(options: ProxyOptions): Proxy {
   const { limiter, membership, metrics, log, clock, random, wallMs, orders, topRefused, recentRefusals } = options
   const { server: settings, upstream } = options.policy
-  const forwarder = createForwarder(upstream)
+  const forwarder = createForwarder(upstream, settings.requestBuffer)
   const upgrader = createUpgrader(upstream)
   const ownHost = upstreamHost(upstream.url)
   // One name an instance: a request that bears it has been here before (RFC 9110 section 7.6.3).
@@ -154,7 +155,20 @@ export function createProxy(options: ProxyOptions): Proxy {
   const unserved = new WeakSet<Socket>()
   /** The exchange whose request has a body, which is the last one on its connection while that is read. */
   const reading = new WeakMap<Socket, Exchange>()
-  const endSweep = cutStalledReaders(connections, upstream.idleTimeout)
+  /** Connections whose response lasts, and comes as slowly as it comes: event streams, tunnels. */
+  const lasting = new WeakSet<Socket>()
+  const slowClients = createSlowClients<Socket>(connections, {
+    minRate: settings.minRate,
+    grace: settings.minRateGrace,
+    patience: upstream.idleTimeout,
+    isBodyAwaited: (socket) => {
+      const request = reading.get(socket)?.request
+      return request !== undefined && !request.complete && !request.isPaused()
+    },
+    isRated: (socket) => !lasting.has(socket),
+    onSlowBody: (socket) => refuseBody(reading.get(socket)!, 408),
+    nowMs: () => performance.now(),
+  })
   let underWay = 0
   let decisions = 0
   const compiling = {
@@ -168,6 +182,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const trustedProxyCheck = createTrustedProxyCheck({ clock, log })
   trustedProxyCheck.use(options.policy.identity.trustedProxies.length)
 
+  const onRetry = () => metrics.upstreamRetries.inc()
   const onLookAlike = () => metrics.lookAlikes.inc()
   const onOverride = () => metrics.methodOverrides.inc()
 
@@ -294,6 +309,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       network: network.parents.at(-1)?.id ?? network.id,
       fieldRoles: rules.fieldRoles,
       onLookAlike,
+      onRetry,
       onAnswer: (status: number, answer: Fields) => answerFields(exchange, status, answer),
       onFailure: (failure: ForwardFailure) => failed(exchange, failure),
     }
@@ -303,7 +319,6 @@ export function createProxy(options: ProxyOptions): Proxy {
       return
     }
     if (facts.expectsContinue) response.writeContinue()
-    if (facts.hasBody) reading.set(request.socket, exchange)
     forwarder.forward(hop)
   }
 
@@ -323,6 +338,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       answered = rate === null || isKept ? marked.fields : addRateFields(marked, rate)
     }
     answered.push('Via', `1.1 ${via}`)
+    if (isEventStream(answer)) lasting.add(exchange.request.socket)
     endWith(exchange)
     return answered
   }
@@ -406,6 +422,7 @@ export function createProxy(options: ProxyOptions): Proxy {
 
   function opened(exchange: Exchange): void {
     exchange.isTunnelOpen = true
+    lasting.add(exchange.request.socket)
     metrics.inflight.dec()
     metrics.upgrades.inc()
   }
@@ -472,6 +489,8 @@ export function createProxy(options: ProxyOptions): Proxy {
     // A stand-in's end closes nothing by itself, and an open tunnel has no answer that could end.
     if (tunnel !== null) response.once('finish', () => finish(exchange))
     const connection = tunnel === null ? response : tunnel.socket
+    lasting.delete(request.socket)
+    if (hasBody(request.headers)) reading.set(request.socket, exchange)
     connection.on('close', () => finish(exchange))
     try {
       run(exchange)
@@ -483,7 +502,8 @@ export function createProxy(options: ProxyOptions): Proxy {
   const server = createServer({
     maxHeaderSize: settings.maxHeaderBytes,
     headersTimeout: settings.headerTimeout,
-    requestTimeout: settings.requestTimeout,
+    // slow-clients.ts holds bodies to a rate instead: a steady slow upload may take hours.
+    requestTimeout: 0,
     keepAliveTimeout: settings.keepAliveTimeout,
     connectionsCheckingInterval: Math.min(30_000, Math.max(100, settings.headerTimeout / 4)),
     // Both are refused by us, with a problem document, instead of with an empty 400 or by silently dropping fields.
@@ -509,21 +529,9 @@ export function createProxy(options: ProxyOptions): Proxy {
     if (isFollowedByLoss(request)) {
       closeAfter(request.socket)
       response.shouldKeepAlive = false
-      endUntold(request, response)
     }
     if (response.socket === null) turns.await(request, response, () => accept(request, response))
     else accept(request, response)
-  }
-
-  /** Node tells nobody either when the body of such a request is malformed, nor does it count its time. */
-  function endUntold(request: IncomingMessage, response: ServerResponse): void {
-    const late = setTimeout(() => {
-      const exchange = reading.get(request.socket)
-      if (request.complete) return
-      if (exchange?.request === request) refuseBody(exchange, 408)
-      else request.socket.destroy()
-    }, settings.requestTimeout)
-    response.once('close', () => clearTimeout(late))
   }
 
   /** Serves a request with which its connection leaves node's server, in its turn behind those before it. */
@@ -595,7 +603,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       for (const socket of connections) socket.destroy()
     },
     async close() {
-      endSweep()
+      slowClients.close()
       upgrader.close()
       // Connections that the server has just closed tell so within a few turns: their requests are aborted, not failed.
       for (let turn = 0; underWay > 0 && turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))

@@ -36,6 +36,52 @@ t.test('40 connections that ask as fast as they are answered', async (t) => {
   })
 })
 
+t.test('300 bodies that drip, small and large, with a length and chunked', async (t) => {
+  await holdAgainst(t, async ({ url }) => {
+    const heads = ['Content-Length: 1000', 'Content-Length: 1000000', 'Transfer-Encoding: chunked']
+    const sockets = openMany(t, url, 300)
+    const drip = () => {
+      for (const [i, socket] of sockets.entries()) socket.write(i % 3 === 2 ? '1\r\nx\r\n' : 'x')
+    }
+    for (const [i, socket] of sockets.entries()) {
+      socket.write(`POST / HTTP/1.1\r\nHost: a\r\nUser-Agent: ${i}\r\n${heads[i % 3]}\r\n\r\n`)
+    }
+    const dripping = setInterval(drip, 500)
+    t.teardown(() => clearInterval(dripping))
+    await delay(2000)
+  })
+})
+
+t.test('300 responses of 8 MiB that are never read', async (t) => {
+  await holdAgainst(t, async ({ url }) => {
+    for (const [i, socket] of openMany(t, url, 300).entries()) {
+      socket.pause()
+      socket.write(get('/large', `User-Agent: ${i}`))
+    }
+    await delay(2000)
+  })
+})
+
+t.test('300 event streams', async (t) => {
+  await holdAgainst(t, async ({ url }) => {
+    for (const [i, socket] of openMany(t, url, 300).entries()) {
+      socket.resume()
+      socket.write(get('/events', `User-Agent: ${i}`))
+    }
+    await delay(2000)
+  })
+})
+
+t.test('responses behind a 103 whose links are crafted', async (t) => {
+  await holdAgainst(t, async ({ url }) => {
+    for (const socket of openMany(t, url, 40)) {
+      socket.on('data', () => socket.write(get('/hints')))
+      socket.write(get('/hints'))
+    }
+    await delay(2000)
+  })
+})
+
 /** Connections of one address, which end with the test. */
 function openMany(t: Teardown, url: AttackedProxy['url'], count: number): readonly Socket[] {
   const { hostname, port } = new URL(url)

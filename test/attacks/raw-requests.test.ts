@@ -33,7 +33,7 @@ t.test(
           limitOf({ name: 'rare', rate: { tokens: 1, seconds: 3600 }, burst: 1, match: path('/limited') }),
         ],
         deny: [denyEntry({ match: path('/denied/**') })],
-        server: { headerTimeout: 300, requestTimeout: 400, keepAliveTimeout: 200 },
+        server: { headerTimeout: 300, minRateGrace: 400, keepAliveTimeout: 200 },
         upstream: { idleTimeout: 500, responseTimeout: 1000 },
       },
       answer,
@@ -120,7 +120,7 @@ async function answer({ request, socket, nth, body, send }: Turn): Promise<void>
 
 /**
  * Whether node (24.9 and later) may tell nobody of a body that is malformed: it does not behind `Connection: Upgrade`. Such a request
- * ends with request_timeout, as test/proxy/upgrade.test.ts shows.
+ * ends with min_rate_grace, as test/proxy/upgrade.test.ts shows.
  */
 function isUntold({ segments }: Script): boolean {
   const isNew = Number(process.versions.node.split('.')[0]) >= 24

@@ -23,7 +23,7 @@ t.test('slow headers: 408, however they trickle in', async (t) => {
 
 t.test('slow headers behind an answer that is under way: 408 after it, and nothing of what comes later', async (t) => {
   const turns: Turn[] = []
-  const server = { headerTimeout: 200, requestTimeout: 400 }
+  const server = { headerTimeout: 200 }
   const { url, upstream, metric, idle } = await startThrough(t, { server }, (turn) => void turns.push(turn))
   const client = await openClient(t, url)
   client.write(get('/first'), 'GET /second HTTP/1.1\r\nHost: a\r\n')
@@ -46,7 +46,7 @@ t.test('slow headers behind an answer that is under way: 408 after it, and nothi
 })
 
 t.test('slow body: 408, counted once, and cancelled upstream', async (t) => {
-  const { url, upstream, metric, idle } = await startThrough(t, { server: { headerTimeout: 200, requestTimeout: 400 } })
+  const { url, upstream, metric, idle } = await startThrough(t, { server: { headerTimeout: 200, minRateGrace: 300 } })
   const client = await openClient(t, url)
   client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nhalf')
   const trickle = setInterval(() => client.write('x'), 50)
@@ -56,6 +56,41 @@ t.test('slow body: 408, counted once, and cancelled upstream', async (t) => {
   await idle()
   t.equal(await metric('sluice_requests_total'), 1)
   await eventually('it is cancelled', () => upstream.sockets.every((socket) => socket.destroyed))
+})
+
+t.test('a slow body that comes steadily is never cut off, nor one that pauses and was fast before', async (t) => {
+  const server = { minRate: 500, minRateGrace: 300 }
+  const { url } = await startThrough(t, { server }, async ({ body, send }) => send(ok(`${(await body()).length}`)))
+  const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n'
+  const steady = await openClient(t, url)
+  steady.write(head)
+  const pausing = await openClient(t, url)
+  pausing.write(head, 'x'.repeat(3000))
+  for (let i = 0; i < 20; i++) {
+    await delay(100)
+    steady.write('x'.repeat(200))
+  }
+  pausing.write('x'.repeat(1000))
+  for (const client of [steady, pausing]) t.equal((await client.answer()).text, '4000')
+})
+
+t.test('a slow reader is cut off after min_rate_grace, one that reads an event stream is not', async (t) => {
+  const server = { minRate: 100_000_000, minRateGrace: 300 }
+  const upstream = { responseBuffer: 0 }
+  const { url, metric } = await startThrough(t, { server, upstream }, ({ request, send }) =>
+    send(
+      `HTTP/1.1 200 OK\r\nContent-Type: ${request.target === '/events' ? 'text/event-stream' : 'text/plain'}\r\n\r\n`,
+      Buffer.alloc(20_000_000, 'x'),
+    ),
+  )
+  const aborted = () => metric('sluice_requests_total', { outcome: 'aborted' })
+  const [stream, slow] = [await openClient(t, url), await openClient(t, url)]
+  for (const client of [stream, slow]) client.socket.pause()
+  stream.write(get('/events'))
+  slow.write(get('/file'))
+  await eventually('the slow reader is cut off', async () => (await aborted()) === 1)
+  await delay(1000)
+  t.equal(await aborted(), 1)
 })
 
 t.test('slow reading: the answer is held back, then cut off after idle_timeout', async (t) => {

@@ -33,21 +33,24 @@ function read(pieces: readonly Buffer[], method = 'GET', isEnded = true): Readin
     isPersistent: false,
     length: 0,
   }
-  const parser = createResponseParser({
-    onInformation: ({ status }) => void reading.information.push(status),
-    onHead({ status, reason, fields }, isLast) {
-      Object.assign(reading, { status, reason, fields })
-      reading.isWhole = isLast
+  const parser = createResponseParser(
+    {
+      onInformation: ({ status }) => void reading.information.push(status),
+      onHead({ status, reason, fields }, isLast) {
+        Object.assign(reading, { status, reason, fields })
+        reading.isWhole = isLast
+      },
+      onBody(bytes, from, to, isLast) {
+        reading.body += bytes.toString('latin1', from, to)
+        reading.isWhole = isLast
+      },
+      onEnd(trailers) {
+        reading.trailers = trailers?.fields ?? []
+        reading.isWhole = true
+      },
     },
-    onBody(bytes, from, to, isLast) {
-      reading.body += bytes.toString('latin1', from, to)
-      reading.isWhole = isLast
-    },
-    onEnd(trailers) {
-      reading.trailers = trailers?.fields ?? []
-      reading.isWhole = true
-    },
-  })
+    { maxBytes: 64 * 1024, maxHeaders: 500 },
+  )
   parser.begin(method)
   for (const piece of pieces) {
     if (parser.isIdle()) break

@@ -68,8 +68,8 @@ t.test('a request arrives as it was sent', async (t) => {
     t.equal(upstream.seen[0]!.one('transfer-encoding'), undefined)
   })
 
-  t.test('a chunked body', async (t) => {
-    const { url, upstream } = await startBoth(t)
+  t.test('a chunked body, as it comes where none is held back', async (t) => {
+    const { url, upstream } = await startBoth(t, undefined, { server: { requestBuffer: 0 } })
     const client = await openClient(t, url)
     client.write('POST /f HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')
     await eventually('it has begun', () => upstream.seen.length === 1)
@@ -929,11 +929,12 @@ t.test('when all connections are busy', async (t) => {
 t.test('a pooled connection that has died meanwhile', async (t) => {
   for (const end of ['end', 'resetAndDestroy'] as const) {
     t.test(`a GET is sent once more (${end})`, async (t) => {
-      const { url, upstream } = await startBoth(t, ({ send, request, socket }) => {
+      const { url, upstream, metric } = await startBoth(t, ({ send, request, socket }) => {
         if (request.connection === 0 && request.target === '/second') return void socket[end]()
         send(ok(request.target))
       })
       t.equal((await ask(t, url, get('/first'))).text, '/first')
+      t.equal(await metric('sluice_upstream_retries_total'), 0)
       t.equal((await ask(t, url, get('/second'))).text, '/second')
       t.same(
         upstream.seen.map(({ target, connection }) => [target, connection]),
@@ -943,6 +944,7 @@ t.test('a pooled connection that has died meanwhile', async (t) => {
           ['/second', 1],
         ],
       )
+      t.equal(await metric('sluice_upstream_retries_total'), 1)
     })
 
     t.test(`but once only (${end})`, async (t) => {
@@ -953,6 +955,20 @@ t.test('a pooled connection that has died meanwhile', async (t) => {
       await ask(t, url, get('/first'))
       isProxyError(t, await ask(t, url, get('/second')), 502, 'connection_terminated')
       t.equal(upstream.seen.filter(({ target }) => target === '/second').length, 2)
+    })
+
+    t.test(`nor an OPTIONS, a PUT or a DELETE without a body (${end})`, async (t) => {
+      for (const method of ['OPTIONS', 'PUT', 'DELETE']) {
+        const { url, upstream, metric } = await startBoth(t, ({ send, request, socket }) => {
+          if (request.target === '/second') return void socket[end]()
+          send(ok(request.target))
+        })
+        await ask(t, url, get('/first'))
+        const answer = await ask(t, url, get('/second').replace('GET', method))
+        isProxyError(t, answer, 502, 'connection_terminated')
+        t.equal(upstream.seen.length, 2, method)
+        t.equal(await metric('sluice_upstream_retries_total'), 0)
+      }
     })
 
     t.test(`and never a POST, nor a PUT with its body, nor a PATCH (${end})`, async (t) => {
@@ -1058,7 +1074,7 @@ t.test('a client that goes takes its request along, within a second', async (t) 
       const asked = signal<Turn>()
       const { url, metric, idle } = await startBoth(t, asked.give)
       const client = await openClient(t, url)
-      client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nhalf')
+      client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nhalf')
       const turn = await asked.come
       await eventually('half of it is here', () => turn.socket.bytesRead > 4)
       t.ok((await cancelledAfter(turn, () => client.socket[leave]())) < 1000)
@@ -1135,10 +1151,10 @@ t.test('what a client of HTTP may ask of a proxy', async (t) => {
     t.equal(upstream.seen[0]?.target, '*')
   })
 
-  t.test('the head goes on before the first byte of the body', async (t) => {
+  t.test('the head goes on before the first byte of a body that is too long to be held back', async (t) => {
     const { url, upstream } = await startBoth(t)
     const client = await openClient(t, url)
-    client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n')
+    client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n')
     await eventually('the head is there', () => upstream.seen.length === 1, 500)
   })
 

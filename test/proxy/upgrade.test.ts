@@ -471,9 +471,9 @@ t.test('another protocol than WebSocket is not forwarded: the request is served 
     },
   )
 
-  t.test('with a malformed body it is refused, at the latest after request_timeout', async (t) => {
+  t.test('with a malformed body it is refused, at the latest after min_rate_grace', async (t) => {
     const { url, metric, idle } = await startRaw(t, async ({ body, send }) => send(ok(String(await body()))), {
-      server: { requestTimeout: 500, headerTimeout: 400 },
+      server: { minRateGrace: 500, headerTimeout: 400 },
     })
     const client = await openClient(t, url)
     client.write(['POST /u HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked', ...h2c, '', 'no chunk\r\n'].join('\r\n'))

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { createResponseParser, type ResponseEvents } from '../../http1/response-parser.ts'
+import type { UpstreamPolicy } from '../../policy/types.ts'
 import type { Connect } from './connect.ts'
 import { type Fault, type ForwardFailure, failureOf, faultFailure } from './failure.ts'
 import type { Sharer } from './places.ts'
@@ -58,24 +59,29 @@ export class Connection {
   private isSent = false
   private hasAnswered = false
   isStalled = false
+  /** The method gives the request's body no meaning: the connection is not used again. */
+  hasOddBody = false
 
   constructor(
     connect: Connect,
     user: ConnectionUser,
     owner: ConnectionOwner,
-    limits: { readonly connectTimeout: number; readonly keepAliveTimeout: number },
+    limits: Pick<UpstreamPolicy, 'connectTimeout' | 'keepAliveTimeout' | 'maxHeaderBytes' | 'maxHeaders'>,
   ) {
     this.owner = owner
     this.user = user
     this.sharer = user
     this.limit = limits.connectTimeout
     this.idleLimit = limits.keepAliveTimeout
-    this.parser = createResponseParser({
-      onInformation: (head) => this.user?.onInformation(head),
-      onHead: (head, isLast) => this.user?.onHead(head, isLast),
-      onBody: (bytes, from, to, isLast) => this.user?.onBody(bytes, from, to, isLast),
-      onEnd: (trailers) => this.user?.onEnd(trailers),
-    })
+    this.parser = createResponseParser(
+      {
+        onInformation: (head) => this.user?.onInformation(head),
+        onHead: (head, isLast) => this.user?.onHead(head, isLast),
+        onBody: (bytes, from, to, isLast) => this.user?.onBody(bytes, from, to, isLast),
+        onEnd: (trailers) => this.user?.onEnd(trailers),
+      },
+      { maxBytes: limits.maxHeaderBytes, maxHeaders: limits.maxHeaders },
+    )
     const socket = connect.open({
       buffer: READ_BUFFER,
       callback: (length) => {
@@ -176,7 +182,7 @@ export class Connection {
     this.user = null
     const hint = parser.keepAliveHint()
     const limit = hint === -1 ? this.idleLimit : Math.min(this.idleLimit, hint - HINT_MARGIN)
-    if (!this.isSent || !parser.isPersistent() || limit <= 0) return this.close()
+    if (!this.isSent || this.hasOddBody || !parser.isPersistent() || limit <= 0) return this.close()
     if (this.isStalled) this.goOn()
     this.limit = limit
     this.since = 0

@@ -1,12 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isEventStream } from '../../http/event-stream.ts'
 import type { FieldRoles } from '../../http/field-roles.ts'
 import type { Fields } from '../../http/fields.ts'
 import { isHopByHop, nominatedFields } from '../../http/hop-by-hop.ts'
 import type { ResponseHead } from '../../http1/response-parser.ts'
 import type { UpstreamPolicy } from '../../policy/types.ts'
 import { endInOneWrite, type Pending, writeThisTurn } from '../write-turn.ts'
+import type { ByteBudget } from './byte-budget.ts'
 import type { Connection, ConnectionUser } from './connection.ts'
 import { type ForwardFailure, faultFailure } from './failure.ts'
+import { type HeldBody, holdBody } from './held-body.ts'
 import { informationHead } from './information.ts'
 import type { Sharer } from './places.ts'
 import type { Pool } from './pool.ts'
@@ -26,18 +29,33 @@ export type ForwardOptions = Sharer & {
   readonly fieldRoles: FieldRoles
   /** Called for each trailer that is dropped since its name reads like a field that somebody trusts. */
   readonly onLookAlike: () => void
+  /** The request is sent a second time. */
+  readonly onRetry: () => void
   /** Given the upstream's status and end-to-end fields, gives the fields to answer with, names and values in turn. */
   readonly onAnswer: (status: number, answer: Fields) => string[]
   /** The upstream gave no answer, or broke off in the middle of one. Not called when the client has gone. */
   readonly onFailure: (failure: ForwardFailure) => void
 }
 
-/** Methods that may be sent again when a pooled connection turns out to be dead (RFC 9110 section 9.2.2). */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+/**
+ * Methods that are sent again, once, when a pooled connection turns out to be dead. RFC 9110 section 9.2.2 allows all idempotent ones;
+ * an upstream that counts, or creates, would still see a PUT or a DELETE twice where it closed behind the work.
+ */
+const REPEATABLE = new Set(['GET', 'HEAD'])
+/** Methods that give a body no meaning: an upstream may leave it unread, and take it for the next request. */
+const WITHOUT_CONTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE'])
 /** Methods that mean something by a body: without one they say so (RFC 9110 section 8.6). */
 const WITH_CONTENT = new Set(['POST', 'PUT', 'PATCH'])
 /** A whole body up to this goes to the client in one string with its head, which is the cheapest way. */
 const MAX_TEXT_BYTES = 16 * 1024
+
+/** What may wait in memory: of one request's body, of one response, and of all of them together, in bytes. */
+export type Buffers = {
+  readonly requestBuffer: number
+  readonly requestBudget: ByteBudget
+  readonly responseBuffer: number
+  readonly responseBudget: ByteBudget
+}
 
 /** One request sent upstream, and its answer brought back. */
 export class Exchange implements ConnectionUser, Pending {
@@ -49,6 +67,10 @@ export class Exchange implements ConnectionUser, Pending {
   private readonly pool: Pool
   private connection: Connection | null = null
   private upload: Upload | null = null
+  /** What of the request's body was read before there was a connection for it. */
+  private heldBody: HeldBody | null = null
+  /** Bytes of the response that wait for a slow client, and count in the budget. */
+  private unsent = 0
   private isOver = false
   private isRepeated = false
   /** The head of the answer is written, but may still wait for a part of its body to go out with. */
@@ -56,22 +78,33 @@ export class Exchange implements ConnectionUser, Pending {
   /** The whole body, one byte a character, where it goes out with the head at the end of this turn. */
   private text: string | null = null
 
-  constructor(options: ForwardOptions, upstream: UpstreamPolicy, pool: Pool) {
+  private readonly buffers: Buffers
+
+  constructor(options: ForwardOptions, upstream: UpstreamPolicy, pool: Pool, buffers: Buffers) {
     this.options = options
     this.method = options.method
     this.holder = options.holder
     this.network = options.network
     this.upstream = upstream
     this.pool = pool
+    this.buffers = buffers
   }
 
   begin(): void {
-    this.options.response.on('close', () => this.cancel())
-    this.pool.submit(this)
+    const { request, response, hasBody } = this.options
+    response.on('close', () => this.cancel())
+    const { requestBuffer, requestBudget } = this.buffers
+    if (!hasBody || requestBuffer === 0 || lengthOf(request) > requestBuffer) return this.pool.submit(this)
+    this.heldBody = holdBody(request, requestBuffer, requestBudget, () => {
+      // The client has been told meanwhile that its body is malformed, or too slow.
+      if (response.headersSent) this.cancel()
+      else this.pool.submit(this)
+    })
   }
 
   /** The client has gone, or somebody else has answered it. */
   private cancel(): void {
+    this.giveBackUnsent()
     if (this.isOver) return
     this.over()
     if (this.connection === null) this.pool.forget(this)
@@ -82,6 +115,7 @@ export class Exchange implements ConnectionUser, Pending {
     const { request, hasBody } = this.options
     this.isOver = true
     this.upload?.stop()
+    this.heldBody?.release()
     if (hasBody && !request.readableEnded) discardRest(request)
   }
 
@@ -102,6 +136,7 @@ export class Exchange implements ConnectionUser, Pending {
       return
     }
     const isChunked = !hasLength(this.options.fields)
+    connection.hasOddBody = WITHOUT_CONTENT.has(this.method)
     // The head does not wait for the body, but goes with as much of it as is already here.
     socket.write(requestHead(this.options, isChunked ? 'Transfer-Encoding: chunked\r\n' : ''), 'latin1')
     const { idleTimeout, responseTimeout } = this.upstream
@@ -114,6 +149,7 @@ export class Exchange implements ConnectionUser, Pending {
       onLookAlike,
       idleTimeout,
       onEnd: () => connection.sent(responseTimeout),
+      held: this.heldBody,
     })
   }
 
@@ -133,16 +169,17 @@ export class Exchange implements ConnectionUser, Pending {
     if (head.status === 100 || request.httpVersionMinor === 0 || this.isOver || response.headersSent) return
     // Out of turn it would stand within another response; and it is not worth memory for a client that does not read.
     const { socket } = response
-    if (socket?.writable && !socket.writableNeedDrain) socket.write(informationHead(head, endToEnd(head)), 'latin1')
+    if (socket?.writable && !socket.writableNeedDrain)
+      socket.write(informationHead(head, endToEnd(head, false)), 'latin1')
   }
 
   onHead(head: ResponseHead, isLast: boolean): void {
-    const { response, onAnswer } = this.options
+    const { request, response, onAnswer } = this.options
     if (this.isOver) return
     // The client has been told something else meanwhile, such as that its body is malformed.
     if (response.headersSent) return this.cancel()
     this.connection!.wait(this.upstream.idleTimeout, 'body_timeout')
-    const answer = endToEnd(head)
+    const answer = endToEnd(head, this.method !== 'HEAD' && request.httpVersionMinor > 0)
     if (isEventStream(answer)) this.pool.setApart(this.connection!)
     try {
       response.writeHead(head.status, head.reason, onAnswer(head.status, answer))
@@ -168,11 +205,26 @@ export class Exchange implements ConnectionUser, Pending {
     }
     this.isHeadHeld = false
     if (response.write(copyOf(bytes, from, to)) || this.connection!.isStalled) return
-    const connection = this.connection!
-    connection.stall()
-    response.once('drain', () => {
-      if (!this.isOver) connection.goOn()
-    })
+    if (this.unsent === 0) response.once('drain', () => this.onClientDrain())
+    if (!this.mayHold(to - from)) this.connection!.stall()
+  }
+
+  /** Whether so much more may wait for the client while the upstream goes on. */
+  private mayHold(bytes: number): boolean {
+    const { responseBuffer, responseBudget } = this.buffers
+    if (this.unsent + bytes > responseBuffer || !responseBudget.take(bytes)) return false
+    this.unsent += bytes
+    return true
+  }
+
+  private onClientDrain(): void {
+    this.giveBackUnsent()
+    if (!this.isOver && this.connection!.isStalled) this.connection!.goOn()
+  }
+
+  private giveBackUnsent(): void {
+    this.buffers.responseBudget.giveBack(this.unsent)
+    this.unsent = 0
   }
 
   onEnd(trailers: Fields | null): void {
@@ -194,8 +246,9 @@ export class Exchange implements ConnectionUser, Pending {
   }
 
   mayRepeat(): boolean {
-    if (this.isOver || this.isRepeated || this.options.hasBody || !IDEMPOTENT.has(this.method)) return false
+    if (this.isOver || this.isRepeated || this.options.hasBody || !REPEATABLE.has(this.method)) return false
     this.isRepeated = true
+    this.options.onRetry()
     return true
   }
 
@@ -221,6 +274,11 @@ function requestHead({ method, path, fields }: ForwardOptions, framing: string):
   return `${head}${framing}\r\n`
 }
 
+/** The length that a request's header gives; 0 where its body is chunked. */
+function lengthOf({ headers }: IncomingMessage): number {
+  return Number(headers['content-length'] ?? 0)
+}
+
 function hasLength(fields: readonly string[]): boolean {
   for (let i = 0; i < fields.length; i += 2) {
     if (fields[i]!.length === 14 && fields[i]!.toLowerCase() === 'content-length') return true
@@ -228,8 +286,8 @@ function hasLength(fields: readonly string[]): boolean {
   return false
 }
 
-/** The upstream's fields that go on to the client. */
-function endToEnd({ status, fields, names }: ResponseHead): Fields {
+/** The upstream's fields that go on to the client. `mayHaveTrailers`: the client knows them, and there may be a body. */
+function endToEnd({ status, fields, names }: ResponseHead, mayHaveTrailers: boolean): Fields {
   const kept: string[] = []
   const keptNames: string[] = []
   let connection: string | undefined
@@ -237,7 +295,8 @@ function endToEnd({ status, fields, names }: ResponseHead): Fields {
     const name = names[i]!
     const value = fields[2 * i + 1]!
     if (name === 'connection') connection = connection === undefined ? value : `${connection},${value}`
-    if (isHopByHop(name)) continue
+    // The client's side announces the same trailers, where its body is chunked too.
+    if (isHopByHop(name) && !(name === 'trailer' && mayHaveTrailers && isChunked(status, names))) continue
     // RFC 9110 section 8.6: a 204 has no length, not even a wrong one.
     if (status === 204 && name === 'content-length') continue
     kept.push(fields[2 * i]!, value)
@@ -251,9 +310,8 @@ function endToEnd({ status, fields, names }: ResponseHead): Fields {
   }
 }
 
-function isEventStream({ fields, names }: Fields): boolean {
-  const at = names.indexOf('content-type')
-  return at !== -1 && /^\s*text\/event-stream\b/i.test(fields[2 * at + 1]!)
+function isChunked(status: number, names: readonly string[]): boolean {
+  return status !== 204 && status !== 304 && names.includes('transfer-encoding')
 }
 
 /** Trailers go on where the answer is chunked; node leaves them out elsewhere. */

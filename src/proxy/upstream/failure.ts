@@ -36,6 +36,15 @@ const FAULTS = {
 
 export type Fault = keyof typeof FAULTS
 
+/** The keys of the policy that a fault depends on, for the log. */
+const KEYS: Partial<Record<Fault, string>> = {
+  too_large: 'upstream.max_header_bytes, upstream.max_headers',
+  connect_timeout: 'upstream.connect_timeout',
+  write_timeout: 'upstream.idle_timeout',
+  response_timeout: 'upstream.response_timeout',
+  body_timeout: 'upstream.idle_timeout',
+}
+
 /** The system's codes, and those of OpenSSL that Node passes on. */
 const CODES: Record<string, Failure> = {
   ECONNREFUSED: REFUSED,
@@ -55,7 +64,7 @@ const CERTIFICATE =
   /^(?:ERR_TLS_CERT_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_(?:CA|PURPOSE)$|HOSTNAME_MISMATCH$)/
 
 /** What a fault of ours comes to. */
-export function faultFailure(fault: Fault, cause: unknown = fault): ForwardFailure {
+export function faultFailure(fault: Fault, cause: unknown = KEYS[fault] ?? fault): ForwardFailure {
   return toFailure(FAULTS[fault], cause)
 }
 

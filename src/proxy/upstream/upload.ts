@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FieldRoles } from '../../http/field-roles.ts'
 import type { Connection } from './connection.ts'
+import type { HeldBody } from './held-body.ts'
 import { forwardableRequestTrailers } from './trailers.ts'
 
 export type Upload = {
@@ -18,11 +19,13 @@ export type UploadOptions = {
   readonly onLookAlike: () => void
   readonly idleTimeout: number
   readonly onEnd: () => void
+  /** What was read of the body already; null where nothing was. */
+  readonly held: HeldBody | null
 }
 
 /** Sends a request's body as it comes, as fast as the upstream takes it. */
 export function startUpload(options: UploadOptions): Upload {
-  const { request, connection, isChunked, idleTimeout, onEnd } = options
+  const { request, connection, isChunked, idleTimeout, onEnd, held } = options
   const { socket } = connection
 
   function onData(chunk: Buffer): void {
@@ -46,8 +49,18 @@ export function startUpload(options: UploadOptions): Upload {
     onEnd()
   }
 
-  request.on('data', onData)
-  request.on('end', onLast)
+  if (held?.isWhole) {
+    held.chunks.forEach(onData)
+    onLast()
+  } else {
+    request.on('data', onData)
+    request.on('end', onLast)
+    if (held !== null) {
+      held.chunks.forEach(onData)
+      if (!socket.writableNeedDrain) request.resume()
+    }
+  }
+  held?.release()
   return {
     onDrain() {
       if (!request.isPaused()) return
