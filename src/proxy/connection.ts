@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { hasBody } from '../http/facts.ts'
 import { PROBLEM_TYPE, problemBody } from '../http/problem.ts'
-import { closeGently } from './close-gently.ts'
+import { lingeringClose } from './lingering-close.ts'
 
 /**
  * What node's server leaves to whoever takes a connection from it: what it could not parse, and requests that ask for another
@@ -43,7 +43,7 @@ export function refuseRaw(socket: Duplex, status: number, requestId: string): vo
     'Connection: close',
   ]
   socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
-  closeGently(socket)
+  lingeringClose(socket)
 }
 
 type Parser = { readonly getCurrentBuffer?: () => Buffer }
@@ -99,7 +99,7 @@ export function standInResponse(request: IncomingMessage, socket: Duplex): Serve
   response.assignSocket(socket as Socket)
   response.once('finish', () => {
     response.detachSocket(socket as Socket)
-    closeGently(socket)
+    lingeringClose(socket)
   })
   destroyOnError(socket)
   socket.once('close', () => response.destroy())

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { closeGently } from './close-gently.ts'
+import { lingeringClose } from './lingering-close.ts'
 import { createFrameReader, goingAway } from './websocket-frames.ts'
 
 /** What can end an open WebSocket tunnel by its own closing handshake. */
@@ -43,7 +43,7 @@ export function createFarewell(client: Socket, upstream: Socket): Farewell {
 }
 
 function endOnce(socket: Socket): void {
-  if (socket.writable) closeGently(socket)
+  if (socket.writable) lingeringClose(socket)
 }
 
 /** One direction of a tunnel: followed while a pipe moves its bytes, then taken over to end it at the end of a frame. */

@@ -27,7 +27,6 @@ import type { Metrics, RequestOutcome } from '../metrics/metrics.ts'
 import type { Policy } from '../policy/types.ts'
 import { addRateFields, rateFields } from './answer-fields.ts'
 import { chooseCourse, LOOP } from './choose-course.ts'
-import { closeGently } from './close-gently.ts'
 import {
   answerUnderWay,
   isFollowedByLoss,
@@ -46,6 +45,7 @@ import { addMark, type MarkRequest } from './device-cookie-answer.ts'
 import type { Judged } from './evidence-fields.ts'
 import { createForwarder, type ForwardFailure, upstreamHost } from './forward.ts'
 import { refusalAnswer } from './limited-answer.ts'
+import { lingeringClose } from './lingering-close.ts'
 import { countRequest, logRequest } from './observe.ts'
 import type { Orders } from './orders.ts'
 import { type OwnAnswer, sendOwnAnswer } from './own-answer.ts'
@@ -391,7 +391,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     closeAfter(request.socket)
     if (!response.headersSent) return refuse(exchange, 'error', { problem: { status, detail: MALFORMED } })
     if (!response.writableEnded) return breakOff(exchange)
-    whenAnswered(request.socket, () => closeGently(request.socket))
+    whenAnswered(request.socket, () => lingeringClose(request.socket))
   }
 
   /** Answers what is no request, behind the answers that are under way: then the connection ends. */
@@ -417,7 +417,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   function closeAfter(socket: Socket): void {
     ending.add(socket)
     // What node calls after the answer.
-    socket.destroySoon = () => closeGently(socket)
+    socket.destroySoon = () => lingeringClose(socket)
   }
 
   function opened(exchange: Exchange): void {
@@ -537,7 +537,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   /** Serves a request with which its connection leaves node's server, in its turn behind those before it. */
   function serveLast(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     whenAnswered(socket, () => {
-      if (ending.has(request.socket)) return closeGently(socket)
+      if (ending.has(request.socket)) return lingeringClose(socket)
       if (!socket.writable) return void socket.destroy()
       if (request.method !== 'CONNECT' && !isWebSocket(request)) {
         return serveWithoutUpgrade(server, request, socket, head)

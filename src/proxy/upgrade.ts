@@ -5,9 +5,9 @@ import httpProxy from 'http-proxy'
 import { type Fields, fieldsOf, namesOf } from '../http/fields.ts'
 import { isHopByHop, nominatedFields } from '../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../policy/types.ts'
-import { closeGently } from './close-gently.ts'
 import { createFarewell, type Farewell } from './farewell.ts'
 import { compileConnect, createPlaces, type ForwardFailure, failureOf, type Sharer } from './forward.ts'
+import { lingeringClose } from './lingering-close.ts'
 
 export type UpgradeOptions = Sharer & {
   readonly request: IncomingMessage
@@ -175,7 +175,7 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy, onTunnel: (far
     const farewell = createFarewell(socket, upstreamSocket.pause())
     const endWith = (other: Socket) => () => {
       if (!farewell.hasBegun()) other.destroy()
-      else if (other.writable) closeGently(other)
+      else if (other.writable) lingeringClose(other)
     }
     socket.once('close', endWith(upstreamSocket))
     upstreamSocket.once('close', endWith(socket))

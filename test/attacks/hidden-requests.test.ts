@@ -54,7 +54,7 @@ t.test('what is hidden in a body spends nothing', async (t) => {
 })
 
 t.test('early upstream answer while the body is unread: no reuse of that connection', async (t) => {
-  const { url, upstream } = await startThrough(t, {}, ({ send }) => send(ok('early')))
+  const { url, upstream } = await startThrough(t, { server: { requestBuffer: 0 } }, ({ send }) => send(ok('early')))
   const client = await openClient(t, url)
   client.write('POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nfirst')
   t.equal((await client.answer()).text, 'early')

@@ -4,6 +4,7 @@ import type { UpstreamPolicy } from '../../policy/types.ts'
 import type { Connect } from './connect.ts'
 import { type Fault, type ForwardFailure, failureOf, faultFailure } from './failure.ts'
 import type { Sharer } from './places.ts'
+import { readAfterWriteError } from './read-after-write-error.ts'
 
 /** Who uses a connection, for one request and its answer. */
 export type ConnectionUser = ResponseEvents &
@@ -16,6 +17,8 @@ export type ConnectionUser = ResponseEvents &
     /** All that has arrived by now has been told. */
     onPause(): void
     onDrain(): void
+    /** The upstream takes no more of the request, but may have answered it. */
+    onWriteError(): void
     /** Whether the request may be sent once more, as nobody has seen it. Asked of a used connection that gives no answer. */
     mayRepeat(): boolean
     /** There will be no answer, or no more of it. */
@@ -30,6 +33,9 @@ export type ConnectionOwner = {
   /** The connection is over. `again` is to be sent over another one. */
   gone(connection: Connection, again: ConnectionUser | null): void
 }
+
+/** How long (milliseconds) an upstream that takes nothing more of a request may still answer it. */
+const LAST_WORD = 500
 
 /** What the socket's bytes are read into, one connection after the other: each takes what it needs before the next is read. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
@@ -55,6 +61,8 @@ export class Connection {
   private lateness: Fault = 'connect_timeout'
   private isOpen = false
   private isGone = false
+  /** Why nothing more can be sent. */
+  private writeError: Error | null = null
   private isUsed = false
   private isSent = false
   private hasAnswered = false
@@ -100,6 +108,7 @@ export class Connection {
     socket.on('error', (cause) => this.broken(cause))
     socket.on('close', () => this.ended())
     socket.on('drain', () => this.user?.onDrain())
+    readAfterWriteError(socket, (cause) => this.cannotWrite(cause))
     user.onConnection(this)
   }
 
@@ -160,7 +169,7 @@ export class Connection {
   private expire(): void {
     if (this.user === null) this.close()
     else if (this.isStalled) this.user.onStall()
-    else this.fail(faultFailure(this.lateness))
+    else this.fail(this.writeError === null ? faultFailure(this.lateness) : failureOf(this.writeError))
   }
 
   private read(bytes: Buffer, length: number): void {
@@ -202,6 +211,15 @@ export class Connection {
     if (this.isGone) return
     if (this.user === null) return this.close()
     this.fail(this.hasAnswered ? faultFailure('incomplete', cause) : failureOf(cause))
+  }
+
+  /** The upstream has closed: for a while longer, what it said before that is read. */
+  private cannotWrite(cause: Error): void {
+    if (this.isGone) return
+    if (this.user === null) return this.close()
+    this.writeError = cause
+    this.user.onWriteError()
+    if (!this.isAnswering()) this.wait(LAST_WORD, 'response_timeout')
   }
 
   /** Ends the connection, and tells the user why, unless the request goes over another one. */

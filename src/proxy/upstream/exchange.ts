@@ -163,6 +163,12 @@ export class Exchange implements ConnectionUser, Pending {
     this.upload?.onDrain()
   }
 
+  onWriteError(): void {
+    const { request, hasBody } = this.options
+    this.upload?.stop()
+    if (hasBody && !request.readableEnded) discardRest(request)
+  }
+
   onInformation(head: ResponseHead): void {
     const { request, response } = this.options
     // A client of HTTP/1.0 knows none (RFC 9110 section 15.2), and what 100 says is said by our own decision.

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { FieldRoles } from '../../http/field-roles.ts'
+import { lingerOn } from '../lingering-close.ts'
 import type { Connection } from './connection.ts'
 import type { HeldBody } from './held-body.ts'
 import { forwardableRequestTrailers } from './trailers.ts'
@@ -74,19 +75,13 @@ export function startUpload(options: UploadOptions): Upload {
   }
 }
 
-/** A client that goes on for longer than this behind its answer is cut off. */
-const MAX_DISCARDED_BYTES = 1024 * 1024
-
 /**
  * Reads on, to no end, the body of a request that is answered already: unread it would stop the connection, where the
  * client's next request waits behind it. One that goes on for long is cut off, with its connection.
  */
 export function discardRest(request: IncomingMessage): void {
-  let left = MAX_DISCARDED_BYTES
-  request.on('data', (chunk: Buffer) => {
-    left -= chunk.length
-    if (left < 0) request.destroy()
-  })
+  const stop = lingerOn(request.socket, true, () => request.destroy())
+  request.once('end', stop)
   request.resume()
 }
 
