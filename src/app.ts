@@ -19,6 +19,7 @@ import type { Debit, SharedStore } from './limiter/store.ts'
 import type { Logger } from './log.ts'
 import type { MetricsSnapshot } from './metrics/aggregate.ts'
 import { announceSeries, createMetrics, type Metrics } from './metrics/metrics.ts'
+import { limitsOf } from './policy/preflight-limit.ts'
 import { IGNORED, keepStartOnly, startOnlyChanges } from './policy/start-only.ts'
 import type { HostPort, Policy, StorePolicy } from './policy/types.ts'
 import { createOrders, type Order } from './proxy/orders.ts'
@@ -305,19 +306,24 @@ function keyAddresses({ identity }: Policy): string[] {
 
 /** The limits whose every request asks the store. */
 function exactNames(policy: Policy): ReadonlySet<string> {
-  return new Set(policy.limits.filter(({ lease }) => lease === 'off').map(({ name }) => name))
+  return new Set(
+    limitsOf(policy)
+      .filter(({ lease }) => lease === 'off')
+      .map(({ name }) => name),
+  )
 }
 
 /** Shows a policy that is in force. */
 export function showPolicy(metrics: Metrics, policy: Policy, routes: readonly string[]): void {
+  const limits = limitsOf(policy)
   announceSeries(
     metrics,
     routes,
-    policy.limits.map(({ name }) => name),
+    limits.map(({ name }) => name),
   )
   metrics.limitBurst.reset()
   metrics.limitRate.reset()
-  for (const { name, burst, rate } of policy.limits) {
+  for (const { name, burst, rate } of limits) {
     metrics.limitBurst.set({ limit: name }, burst)
     metrics.limitRate.set({ limit: name }, rate.tokens / rate.seconds)
   }

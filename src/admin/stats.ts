@@ -1,5 +1,6 @@
 import { sourceText } from '../identity/limit-keys.ts'
 import type { MetricsSnapshot } from '../metrics/aggregate.ts'
+import { limitsOf } from '../policy/preflight-limit.ts'
 import type { Policy } from '../policy/types.ts'
 
 /** What the page draws: the sums so far, of which two that are a while apart give what is now. */
@@ -30,7 +31,7 @@ export function readStats(snapshot: MetricsSnapshot, policy: Policy, nowMs: numb
       error: requests('error'),
       aborted: requests('aborted'),
     },
-    limits: policy.limits.map(({ name, per, rate, burst, mode: limitMode }) => ({
+    limits: limitsOf(policy).map(({ name, per, rate, burst, mode: limitMode }) => ({
       name,
       per: typeof per === 'string' ? per : per.map(sourceText),
       rate: rate.tokens / rate.seconds,

@@ -9,6 +9,7 @@ import { remainingTokens, TOKEN } from '../limiter/bucket.ts'
 import type { Decision, LimitOutcome } from '../limiter/decision.ts'
 import { createLimiter } from '../limiter/limiter.ts'
 import type { Debit, LocalStore } from '../limiter/store.ts'
+import { limitsOf, PREFLIGHT } from '../policy/preflight-limit.ts'
 import type { ExemptEntry } from '../policy/types.ts'
 import { rateFields } from '../proxy/answer-fields.ts'
 import { chooseCourse, LOOP, type Surroundings } from '../proxy/choose-course.ts'
@@ -134,9 +135,13 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
       case 'exempt':
         return { ...seen, ...exempted(course.entry) }
     }
-    const limits = policy.limits.map((limit) =>
-      notAsked(limit.name, limit.mode, mismatches(limit.match, facts, rules.reading)),
-    )
+    const isOfPreflights =
+      course.kind === 'limited' && course.judged.plans.some(({ limit }) => limit.name === PREFLIGHT)
+    const limits = limitsOf(policy).map((limit) => {
+      const isAsked = (limit.name === PREFLIGHT) === isOfPreflights
+      const reason = isOfPreflights ? 'the request is a CORS preflight' : 'the request is no CORS preflight'
+      return notAsked(limit.name, limit.mode, isAsked ? mismatches(limit.match, facts, rules.reading) : [reason])
+    })
     if (course.kind === 'free') return { ...seen, limits }
     if (course.kind === 'granted') {
       return { ...seen, limits, ruling: 'granted', entry: course.order.key, reason: course.order.reason }

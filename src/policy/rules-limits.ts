@@ -45,12 +45,16 @@ const RESERVED: Readonly<Record<string, string>> = {
   default: 'the route label of requests that no named entry matches',
   other: 'the route label of entries beyond the first hundred',
 }
-const RESERVED_IN_DENY: typeof RESERVED = { ...RESERVED, ban: "what logs call an operator's ban" }
+const RESERVED_IN: Readonly<Record<'limits' | 'exempt' | 'deny', typeof RESERVED>> = {
+  limits: { ...RESERVED, preflight: 'the limit that counts CORS preflights' },
+  exempt: RESERVED,
+  deny: { ...RESERVED, ban: "what logs call an operator's ban" },
+}
 
 /** Names must differ within their list: they name buckets and series. */
 export function checkNames(draft: Draft, list: 'limits' | 'exempt' | 'deny', report: Report): void {
   const first = new Map<string, number>()
-  const reserved = list === 'deny' ? RESERVED_IN_DENY : RESERVED
+  const reserved = RESERVED_IN[list]
   for (const [index, entry] of (draft[list] ?? []).entries()) {
     if (entry?.name === undefined) continue
     if (Object.hasOwn(reserved, entry.name)) {

@@ -121,7 +121,9 @@ export const policySchema = z
     identity,
     exempt_preflight: flag()
       .prefault(true)
-      .describe('Whether CORS preflights (OPTIONS with Access-Control-Request-Method) pass without being counted.'),
+      .describe(
+        'Whether CORS preflights (OPTIONS with Access-Control-Request-Method) have an allowance of their own instead of spending that of requests.',
+      ),
     exempt,
     deny,
     limits,

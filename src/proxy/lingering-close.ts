@@ -6,6 +6,8 @@ const BEAT = 1000
 const MAX_PAUSE = 5
 /** No client is read for more beats than this, as in nginx (lingering_time). */
 const MAX_BEATS = 30
+/** Nor for more bytes. */
+const MAX_BYTES = 256 * 1024 * 1024
 /** So many connections at a time are read for that long; further ones for one beat. */
 const MAX_LINGERING = 256
 
@@ -33,6 +35,7 @@ export function lingerOn(
 ): () => void {
   const maxBeats = lingering < MAX_LINGERING ? MAX_BEATS : 1
   lingering++
+  const first = socket.bytesRead ?? 0
   let seen = socket.bytesRead
   let hasSent = isSending
   let silent = 0
@@ -44,7 +47,8 @@ export function lingerOn(
     seen = socket.bytesRead
     hasSent ||= !isSilent
     silent = isSilent ? silent + 1 : 0
-    if (beats < maxBeats && silent < (hasSent ? MAX_PAUSE : 1)) return
+    const isOverlong = beats >= maxBeats || (seen ?? 0) - first > MAX_BYTES
+    if (!isOverlong && silent < (hasSent ? MAX_PAUSE : 1)) return
     stop()
     cut()
   }

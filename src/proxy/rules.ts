@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { compileCors } from '../http/cors.ts'
 import type { Facts } from '../http/facts.ts'
 import { compileFieldRoles, type FieldRoles } from '../http/field-roles.ts'
+import { nominatedFields } from '../http/hop-by-hop.ts'
 import { METHOD_FIELDS, overridingMethods, strippedFields } from '../http/method-override.ts'
 import { type Address, compileCidrs } from '../identity/address.ts'
 import { compileClientAddress } from '../identity/client-address.ts'
@@ -11,6 +12,7 @@ import { createKeyring, type Keyring } from '../identity/keyring.ts'
 import { compileLimitKeys } from '../identity/limit-keys.ts'
 import { type LimitPlan, planLimit } from '../limiter/plan.ts'
 import { compileMatch, isEmptyMatch, type MatchReading } from '../policy/match.ts'
+import { limitsOf, PREFLIGHT } from '../policy/preflight-limit.ts'
 import type { DenyEntry, ExemptEntry, IdentityPolicy, Policy } from '../policy/types.ts'
 import { compileDeviceAnswer } from './device-cookie-answer.ts'
 
@@ -47,11 +49,16 @@ type Kept = {
  */
 export function compileRules(policy: Policy, options: RulesOptions, before: Kept | null = null) {
   const expectedInstances = policy.store.kind === 'redis' ? policy.store.expectedInstances : 1
-  const plans = policy.limits.map((limit) => planLimit(limit, expectedInstances * (options.workers ?? 1)))
+  const plans = limitsOf(policy).map((limit) => planLimit(limit, expectedInstances * (options.workers ?? 1)))
+  const preflightPlans = plans.filter(({ limit }) => limit.name === PREFLIGHT)
   const reading = { pathCase: policy.upstream.pathCase, methodOverride: policy.server.methodOverride }
   const deny = compileEntries(policy.deny, 'folded', reading, options.wallMs)
   const exempt = compileEntries(policy.exempt, 'strict', reading, options.wallMs)
-  const matchLimits = compileMatch(plans, 'folded', reading)
+  const matchLimits = compileMatch(
+    plans.filter(({ limit }) => limit.name !== PREFLIGHT),
+    'folded',
+    reading,
+  )
   const routes = routeNames(policy)
   const kept = before !== null && isDeepStrictEqual(before.policy.identity, policy.identity) ? before : null
   const keyring = createKeyring(policy.identity.secrets)
@@ -76,12 +83,14 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
     if (denied !== undefined) {
       return { kind: 'deny', entry: denied, route: routeOf(isEmptyMatch(denied.match) ? undefined : denied.name) }
     }
-    if (policy.exemptPreflight && isPreflight(facts) && !isOverridden(facts))
-      return { kind: 'exempt', entry: null, route: 'default' }
     const exempted = exempt(facts, address)
     if (exempted !== undefined) {
       const named = isEmptyMatch(exempted.match) ? undefined : exempted.name
       return { kind: 'exempt', entry: exempted, route: routeOf(named) }
+    }
+    if (policy.exemptPreflight && isPreflight(facts) && !isOverridden(facts)) {
+      if (preflightPlans.length === 0) return { kind: 'exempt', entry: null, route: 'default' }
+      return { kind: 'limit', plans: preflightPlans, route: 'default' }
     }
     const matched = matchLimits(facts)
     const named = matched.find((plan) => !isEmptyMatch(plan.match))
@@ -173,12 +182,21 @@ function compileEntries<Entry extends ExemptEntry>(
     )
 }
 
-/** What a browser sends before the request proper (Fetch standard): it never bears a body or a credential. */
-function isPreflight({ method, headers, hasBody }: Facts): boolean {
+/**
+ * What a browser sends before the request proper (Fetch standard): it never has a body or a credential, and names a method. One whose
+ * Connection header takes away what makes it a preflight would reach the upstream as another request.
+ */
+export function isPreflight({ method, headers, hasBody }: Pick<Facts, 'method' | 'headers' | 'hasBody'>): boolean {
   if (method !== 'OPTIONS' || hasBody || headers.authorization !== undefined || headers.cookie !== undefined)
     return false
-  return headers.origin !== undefined && headers['access-control-request-method'] !== undefined
+  const asked = headers['access-control-request-method']
+  if (headers.origin === undefined || asked === undefined || !METHOD.test(asked)) return false
+  const nominated = nominatedFields(headers.connection)
+  return nominated === null || !(nominated.has('origin') || nominated.has('access-control-request-method'))
 }
+
+/** RFC 9110 section 9.1: a method is a token. */
+const METHOD = /^[!#$%&'*+.^`|~\w-]{1,64}$/
 
 function routeNames({ exempt, deny, limits }: Policy): ReadonlySet<string> {
   const names = [...exempt, ...deny, ...limits].filter(({ match }) => !isEmptyMatch(match)).map(({ name }) => name)

@@ -1,4 +1,5 @@
 import { sourceText } from '../identity/limit-keys.ts'
+import { limitsOf, PREFLIGHT } from '../policy/preflight-limit.ts'
 import { type BlindSpot, blindSpots } from './blind-spots.ts'
 import type { ClientCount, ClientShare } from './clients.ts'
 import type { Format } from './line.ts'
@@ -73,26 +74,28 @@ export type SummaryOptions = {
 export function summarize(replayed: Replayed, options: SummaryOptions): Summary {
   const { requests, knowledge, policy, against, own } = replayed
   const group = (one: Group) => summarizeGroup(one, requests, options.top)
-  const under = ({ policy: { hash, mode, limits }, tally }: Replay, file: string | null): PolicySummary => ({
+  const under = ({ policy, policy: { hash, mode }, tally }: Replay, file: string | null): PolicySummary => ({
     file,
     hash,
     mode,
     outcomes: tally.outcomes,
     tiers: Object.fromEntries(tally.tiers),
     refused: group(tally.refused),
-    limits: limits.map((limit) => {
-      const { applied, wouldLimit, uncharged, refused } = tally.limits.get(limit.name)!
-      const { name, per } = limit
-      return {
-        name,
-        per: typeof per === 'string' ? per : per.map(sourceText).join(' '),
-        mode: limit.mode,
-        applied,
-        would_limit: wouldLimit,
-        uncharged,
-        ...group(refused),
-      }
-    }),
+    limits: limitsOf(policy)
+      .filter(({ name }) => name !== PREFLIGHT || tally.limits.get(name)!.applied > 0)
+      .map((limit) => {
+        const { applied, wouldLimit, uncharged, refused } = tally.limits.get(limit.name)!
+        const { name, per } = limit
+        return {
+          name,
+          per: typeof per === 'string' ? per : per.map(sourceText).join(' '),
+          mode: limit.mode,
+          applied,
+          would_limit: wouldLimit,
+          uncharged,
+          ...group(refused),
+        }
+      }),
     denied: Object.fromEntries(tally.denied),
   })
   return {

@@ -1,3 +1,4 @@
+import { limitsOf } from '../policy/preflight-limit.ts'
 import type { Policy } from '../policy/types.ts'
 import { type Clients, createClients } from './clients.ts'
 import type { Outcome, Verdict } from './engine.ts'
@@ -34,7 +35,7 @@ export function createTally(policy: Policy): Tally {
     tiers: new Map(),
     refused: createGroup(),
     limits: new Map(
-      policy.limits.map(({ name }) => [name, { applied: 0, wouldLimit: 0, uncharged: 0, refused: createGroup() }]),
+      limitsOf(policy).map(({ name }) => [name, { applied: 0, wouldLimit: 0, uncharged: 0, refused: createGroup() }]),
     ),
     denied: new Map(),
   }

@@ -82,6 +82,22 @@ t.test('responses behind a 103 whose links are crafted', async (t) => {
   })
 })
 
+t.test('preflights as fast as they are answered', async (t) => {
+  const preflight = get('/', 'Origin: https://a.example', 'Access-Control-Request-Method: PUT').replace(
+    'GET',
+    'OPTIONS',
+  )
+  const { adminUrl } = await holdAgainst(t, async ({ url }) => {
+    for (const socket of openMany(t, url, 40)) {
+      socket.on('data', () => socket.write(preflight))
+      socket.write(preflight)
+    }
+    await delay(2000)
+  })
+  const metrics = await (await fetch(`${adminUrl}/metrics`)).text()
+  t.match(metrics, /^sluice_limit_decisions_total\{limit="preflight",outcome="limited"\} [1-9]\d{2,}/m)
+})
+
 /** Connections of one address, which end with the test. */
 function openMany(t: Teardown, url: AttackedProxy['url'], count: number): readonly Socket[] {
   const { hostname, port } = new URL(url)

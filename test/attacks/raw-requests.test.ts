@@ -33,7 +33,7 @@ t.test(
           limitOf({ name: 'rare', rate: { tokens: 1, seconds: 3600 }, burst: 1, match: path('/limited') }),
         ],
         deny: [denyEntry({ match: path('/denied/**') })],
-        server: { headerTimeout: 300, minRateGrace: 400, keepAliveTimeout: 200 },
+        server: { headerTimeout: 300, minRate: 1_000_000, minRateGrace: 400, keepAliveTimeout: 200 },
         upstream: { idleTimeout: 500, responseTimeout: 1000 },
       },
       answer,

@@ -5,6 +5,9 @@ import { get, openClient } from '../fixtures/raw-client.ts'
 import { ok, startUpstream, type Turn } from '../fixtures/upstream.ts'
 
 /** A proxy before an upstream that leaves every request to the test. */
+/** A body goes on as it comes, however short. */
+const AT_ONCE: PolicyChanges = { server: { requestBuffer: 0 } }
+
 async function startHeld(t: Test, changes: PolicyChanges = {}) {
   const turns: Turn[] = []
   const upstream = await startUpstream(t, (turn) => void turns.push(turn))
@@ -122,7 +125,7 @@ t.test('a body that turns out to be malformed behind an answer that is under way
   }
 
   t.test('is not taken back where it was answered early, but ends the connection', async (t) => {
-    const { url, turns } = await startHeld(t)
+    const { url, turns } = await startHeld(t, AT_ONCE)
     const client = await openClient(t, url)
     client.write(get('/a'), head, '3\r\nabc\r\n')
     await eventually('the first is under way', () => turns.length === 1)
@@ -138,7 +141,7 @@ t.test('a body that turns out to be malformed behind an answer that is under way
   })
 
   t.test('cuts its own answer where that has begun, and none before it', async (t) => {
-    const { url, turns } = await startHeld(t)
+    const { url, turns } = await startHeld(t, AT_ONCE)
     const client = await openClient(t, url)
     client.write(get('/a'), head, '3\r\nabc\r\n')
     await eventually('the first is under way', () => turns.length === 1)

@@ -633,7 +633,7 @@ t.test('an upstream that answers before the upload has ended', async (t) => {
     client.socket.once('close', () => {
       isClosed = true
     })
-    while (!isClosed && client.socket.bytesWritten < 1 << 28) {
+    while (!isClosed && client.socket.bytesWritten < 2 ** 33) {
       if (!client.socket.write(block)) await eventually('room', () => isClosed || !client.socket.writableNeedDrain)
     }
     t.ok(isClosed)

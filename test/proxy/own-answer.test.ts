@@ -214,17 +214,33 @@ t.test('preflights', async (t) => {
     '',
   ].join('\r\n')
 
-  t.test('are exempt: neither refused nor counted', async (t) => {
-    const { url, upstream } = await startBoth(t)
-    for (let i = 0; i < 5; i++) {
-      const answer = await ask(t, url, preflight)
-      t.equal(answer.status, 200)
-      t.equal(answer.one('ratelimit'), undefined)
-    }
+  t.test('have an allowance of their own, as large as that of requests', async (t) => {
+    const { url, upstream, metric } = await startBoth(t)
     await spend(t, url)
-    t.equal((await ask(t, url, preflight)).status, 200)
-    t.equal(upstream.seen.filter(({ method }) => method === 'OPTIONS').length, 6)
+    for (const status of [200, 200, 429, 429]) t.equal((await ask(t, url, preflight)).status, status)
+    t.equal(upstream.seen.filter(({ method }) => method === 'OPTIONS').length, 2)
+    t.equal(await metric('sluice_limit_decisions_total', { limit: 'preflight', outcome: 'allowed' }), 2)
+    t.equal(await metric('sluice_limit_decisions_total', { limit: 'preflight', outcome: 'limited' }), 2)
   })
+
+  t.test('spend nothing of the allowance of requests', async (t) => {
+    const { url } = await startBoth(t)
+    for (let i = 0; i < 5; i++) await ask(t, url, preflight)
+    for (const status of [200, 200, 429]) {
+      t.equal((await ask(t, url, preflight.replace('OPTIONS', 'GET'))).status, status)
+    }
+  })
+
+  t.test(
+    'a page that makes 60 calls of another origin, a preflight before each, is within a burst of 60',
+    async (t) => {
+      const { url } = await startBoth(t, { limits: [limitOf({ rate: { tokens: 1, seconds: 60 }, burst: 60 })] })
+      for (let i = 0; i < 60; i++) {
+        t.equal((await ask(t, url, preflight)).status, 200)
+        t.equal((await ask(t, url, preflight.replace('OPTIONS', 'PUT'))).status, 200)
+      }
+    },
+  )
 
   t.test('only when they are ones', async (t) => {
     const { url } = await startBoth(t)
@@ -233,6 +249,10 @@ t.test('preflights', async (t) => {
     t.equal((await ask(t, url, preflight.replace('Origin', 'X-Origin'))).status, 429)
     t.equal((await ask(t, url, preflight.replace('Access-Control-Request-Method', 'X'))).status, 429)
     t.equal((await ask(t, url, preflight.replace('OPTIONS', 'GET'))).status, 429)
+    t.equal((await ask(t, url, preflight.replace('PUT', 'no method'))).status, 429)
+    for (const name of ['Origin', 'Access-Control-Request-Method']) {
+      t.equal((await ask(t, url, preflight.replace('Host: a', `Host: a\r\nConnection: ${name}`))).status, 429, name)
+    }
   })
 
   t.test('and where the policy says so', async (t) => {
@@ -442,10 +462,10 @@ t.test('the upstream’s own 429 passes untouched', async (t) => {
 })
 
 t.test('the decision is taken before the body is read', async (t) => {
-  const { url, upstream } = await startBoth(t)
+  const { url, metric } = await startBoth(t)
   const first = await openClient(t, url)
   first.write('POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nh')
-  while (upstream.seen.length === 0) await delay(1)
+  while ((await metric('sluice_inflight_requests')) === 0) await delay(1)
   t.equal((await ask(t, url, get('/b'))).status, 200)
   t.equal((await ask(t, url, get('/c'))).status, 429, 'the slow upload has taken its token')
   first.write('ello')

@@ -135,8 +135,12 @@ t.test('all limits that match apply, in the order of the policy', async (t) => {
 
 const PREFLIGHT = ['Origin', 'https://a.example', 'Access-Control-Request-Method', 'PUT']
 
-t.test('a preflight is exempt by setting, and only a whole one', async (t) => {
-  t.equal(ruled({}, { method: 'OPTIONS', fields: PREFLIGHT }).kind, 'exempt')
+t.test('a preflight has a limit of its own by setting, and only a whole one', async (t) => {
+  const limits = [limitOf({ name: 'all' }), limitOf({ name: 'writes', match: matchOf({ methods: ['OPTIONS'] }) })]
+  t.same(ruled({ limits }, { method: 'OPTIONS', fields: PREFLIGHT }).limits, ['preflight'])
+  t.same(ruled({ limits, exemptPreflight: false }, { method: 'OPTIONS', fields: PREFLIGHT }).limits, ['all', 'writes'])
+  t.equal(ruled({ limits: limits.slice(1) }, { method: 'OPTIONS', fields: PREFLIGHT }).kind, 'exempt')
+  t.equal(ruled({ exempt: [exemptOf()] }, { method: 'OPTIONS', fields: PREFLIGHT }).kind, 'exempt')
   t.equal(ruled({ exemptPreflight: false }, { method: 'OPTIONS', fields: PREFLIGHT }).kind, 'limit')
   for (const more of [
     ['Content-Length', '3'],

@@ -90,7 +90,8 @@ t.test('a connection that does not stay in step is not used again', async (t) =>
       const { url, upstream } = await startBoth(t, (turn) => (turn.nth === 0 ? first(turn) : turn.send(ok('good'))))
       const client = await openClient(t, url)
       const isEarly = name.startsWith('an answer before')
-      client.write(isEarly ? post('/', 'body').slice(0, -1) : get())
+      // Longer than what is held back until it is whole.
+      client.write(isEarly ? post('/', 'x'.repeat(100_000)).slice(0, -1) : get())
       t.ok((await client.answer()).status < 400)
       await delay(60)
       client.write(isEarly ? 'y' : '', post('/', 'next'))
