@@ -8,6 +8,7 @@ import { eventually, manualClock, type PolicyChanges, policyWith, signal, startT
 import { limitOf } from './fixtures/policy.ts'
 import { ask, get, openClient } from './fixtures/raw-client.ts'
 import { ok, startUpstream, type Turn } from './fixtures/upstream.ts'
+import { switching, UPGRADE } from './fixtures/web-socket.ts'
 
 const TWICE = limitOf({ rate: { tokens: 1, seconds: 60 }, burst: 2 })
 
@@ -175,16 +176,15 @@ t.test('close', async (t) => {
       turns.push(turn)
       if (turn.request.target === '/half') turn.send('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf')
       if (turn.request.target === '/tunnel') {
-        turn.send('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+        turn.send(switching())
       }
     })
     const clients = []
-    const handshake = ['Connection: Upgrade', 'Upgrade: websocket']
     for (const request of [
       get('/silent'),
       get('/half'),
-      get('/tunnel', ...handshake),
-      get('/handshake', ...handshake),
+      get('/tunnel', ...UPGRADE),
+      get('/handshake', ...UPGRADE),
       get('/h2c', 'Connection: Upgrade', 'Upgrade: h2c'),
     ]) {
       const client = await openClient(t, url)

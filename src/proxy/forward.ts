@@ -4,7 +4,7 @@ import { Exchange, type ForwardOptions } from './upstream/exchange.ts'
 import { createPool } from './upstream/pool.ts'
 
 export { compileConnect, upstreamHost } from './upstream/connect.ts'
-export type { ForwardOptions } from './upstream/exchange.ts'
+export { type ForwardOptions, requestHead } from './upstream/exchange.ts'
 export { type ForwardFailure, failureOf } from './upstream/failure.ts'
 export { createPlaces, type Sharer } from './upstream/places.ts'
 

@@ -18,6 +18,8 @@ export type RequestFieldsOptions = {
   readonly requestId: string
   /** This proxy's name in Via. */
   readonly via: string
+  /** Whether it asks for a WebSocket: then what makes it a handshake goes on, where it stood. */
+  readonly isHandshake: boolean
 }
 
 /**
@@ -26,13 +28,19 @@ export type RequestFieldsOptions = {
  */
 export function requestFields(facts: Facts, options: RequestFieldsOptions): string[] {
   const { rawHeaders, names, headers } = facts
-  const { deviceCookie, isPeerTrusted, fieldRoles } = options
+  const { deviceCookie, isPeerTrusted, fieldRoles, isHandshake } = options
   const nominated = nominatedFields(headers.connection)
-  const fields: string[] = ['Host', options.host]
+  const fields: string[] = isHandshake && names.includes('host') ? [] : ['Host', options.host]
   for (let i = 0; i < names.length; i++) {
     const name = names[i]!
     const role = fieldRoles(name)
     if (role.isOverride) options.onOverride()
+    if (isHandshake && HANDSHAKE.has(name)) {
+      // Connection as this hop's, and Upgrade once: it could not name two protocols.
+      const value = name === 'host' ? options.host : name === 'upgrade' ? rawHeaders[2 * i + 1]! : 'Upgrade'
+      if (names.indexOf(name) === i) fields.push(rawHeaders[2 * i]!, value)
+      continue
+    }
     if (role.isReplaced || (role.isForwarding && !isPeerTrusted)) continue
     if (role.isLookAlike) {
       options.onLookAlike()
@@ -64,6 +72,9 @@ export function requestFields(facts: Facts, options: RequestFieldsOptions): stri
   fields.push('X-Request-Id', options.requestId)
   return fields
 }
+
+/** What a handshake keeps of the fields that end here, or are written anew, in other requests. */
+const HANDSHAKE = new Set(['host', 'connection', 'upgrade'])
 
 function single(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.at(-1) : value

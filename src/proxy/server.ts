@@ -302,6 +302,7 @@ export function createProxy(options: ProxyOptions): Proxy {
         host: upstream.preserveHost && facts.authority !== '' ? facts.authority : ownHost,
         requestId: exchange.requestId,
         via,
+        isHandshake: tunnel !== null,
       }),
       hasBody: facts.hasBody,
       holder: holderOf(exchange.identity) ?? network.id,

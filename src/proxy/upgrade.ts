@@ -6,7 +6,8 @@ import { type Fields, fieldsOf, namesOf } from '../http/fields.ts'
 import { isHopByHop, nominatedFields } from '../http/hop-by-hop.ts'
 import type { UpstreamPolicy } from '../policy/types.ts'
 import { createFarewell, type Farewell } from './farewell.ts'
-import { compileConnect, createPlaces, type ForwardFailure, failureOf, type Sharer } from './forward.ts'
+import { compileConnect, createPlaces, type ForwardFailure, failureOf, requestHead, type Sharer } from './forward.ts'
+import { handshakeFault, writeInstead } from './handshake.ts'
 import { lingeringClose } from './lingering-close.ts'
 
 export type UpgradeOptions = Sharer & {
@@ -17,7 +18,7 @@ export type UpgradeOptions = Sharer & {
   readonly response: ServerResponse
   /** Path and query. */
   readonly path: string
-  /** End-to-end fields, names and values in turn. */
+  /** The handshake's fields as they go to the upstream, Connection and Upgrade included; names and values in turn. */
   readonly fields: readonly string[]
   /** Given the upstream's status and end-to-end fields, gives the fields to answer with, names and values in turn. */
   readonly onAnswer: (status: number, answer: Fields) => string[]
@@ -43,17 +44,25 @@ export type Upgrader = {
 export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
   const { open: connect } = compileConnect(upstream)
   // http-proxy would take the name that a certificate is verified for from the client's Host: the connections are ours.
-  const agent = Object.assign(new Agent({ keepAlive: false }), { createConnection: () => connect() })
+  const agent = Object.assign(new Agent({ keepAlive: false }), { createConnection })
   const proxy = httpProxy.createProxyServer({ target: 'http://upstream', agent, changeOrigin: false, xfwd: false })
   const open = new Set<Duplex>()
   const places = createPlaces(upstream.maxStreams, upstream.maxPerNetwork)
   const farewells = new Set<Farewell>()
   let isLeaving = false
+  /** The head of the request that http-proxy is about to make, which connects while it is made. */
+  let head = ''
   // http-proxy emits on itself what has no callback; without a listener that would end the process.
   proxy.on('error', () => {})
 
+  function createConnection(): Socket {
+    const socket = connect()
+    writeInstead(socket, head)
+    return socket
+  }
+
   function upgrade(options: UpgradeOptions): void {
-    const { request, socket, head } = options
+    const { request, socket } = options
     if (!places.isFreeFor(options)) {
       const detail = `All of the ${upstream.maxStreams} upgraded connections that this client may use are in use.`
       const cause = 'upstream.max_streams, upstream.max_per_network'
@@ -68,7 +77,10 @@ export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
       open.delete(socket)
       places.giveBack(options)
     })
-    request.headers = headersOf([...options.fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket'])
+    head = requestHead({ method: 'GET', path: options.path, fields: options.fields }, '')
+    const { headers } = request
+    // For http-proxy to see a handshake; what it makes of them is not sent.
+    request.headers = { connection: 'Upgrade', upgrade: 'websocket' }
     const exchange = guard(options, upstream, (farewell) => {
       farewells.add(farewell)
       socket.once('close', () => farewells.delete(farewell))
@@ -79,9 +91,10 @@ export function createUpgrader(upstream: UpstreamPolicy): Upgrader {
       if (from === request) exchange.begin(upstreamRequest)
     }
     proxy.on('proxyReqWs', onRequest)
-    proxy.ws(request, socket, head, {}, (cause) => exchange.fail(cause))
+    proxy.ws(request, socket, options.head, {}, (cause) => exchange.fail(cause))
+    request.headers = headers
     proxy.off('proxyReqWs', onRequest)
-    exchange.answerRefusals()
+    exchange.judgeAnswers()
   }
 
   return {
@@ -111,8 +124,6 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy, onTunnel: (far
 
   function begin(begun: ClientRequest): void {
     upstreamRequest = begun
-    // http-proxy joins and normalises the path; it is to be forwarded as it was decided on.
-    upstreamRequest.path = options.path
     handshake = setTimeout(() => {
       const detail = 'The upstream did not answer the upgrade in time.'
       settle({ status: 504, error: 'http_response_timeout', detail, cause: null })
@@ -126,7 +137,6 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy, onTunnel: (far
     // Nobody reads the socket yet, and unread it would not tell that the client has gone.
     socket.on('data', keepEarly)
     socket.once('end', leave)
-    begun.prependListener('upgrade', opened)
   }
 
   function keepEarly(bytes: Buffer): void {
@@ -139,13 +149,32 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy, onTunnel: (far
     socket.destroy()
   }
 
-  /** Takes the place of http-proxy, which writes a refusing answer's head with a framing that the decoded body has not. */
-  function answerRefusals(): void {
-    upstreamRequest?.removeAllListeners('response').once('response', refused)
+  /**
+   * Takes the place of http-proxy where the upstream refuses, for it writes the answer's head with a framing that the decoded body has
+   * not; and lets it lay the tunnel only where the upstream has answered this handshake.
+   */
+  function judgeAnswers(): void {
+    if (upstreamRequest === undefined) return
+    const listeners = upstreamRequest.listeners('upgrade')
+    upstreamRequest.removeAllListeners('response').once('response', refused)
+    upstreamRequest.removeAllListeners('upgrade').once('upgrade', (answer, upstreamSocket, first) => {
+      const fault = handshakeFault(answer, options.fields)
+      if (fault !== null) return failed(upstreamSocket, fault)
+      opened(answer, upstreamSocket)
+      for (const lay of listeners) lay.call(upstreamRequest, answer, upstreamSocket, first)
+    })
+  }
+
+  function failed(upstreamSocket: Socket, fault: string): void {
+    upstreamSocket.on('error', () => {}).destroy()
+    const detail = 'The upstream did not answer the WebSocket handshake as RFC 6455 asks.'
+    settle({ status: 502, error: 'http_upgrade_failed', detail, cause: fault })
   }
 
   function refused(answer: IncomingMessage): void {
     const status = answer.statusCode ?? 502
+    // To node it is an answer like any other where it lacks Upgrade or Connection; what follows it is no body.
+    if (status === 101) return failed(answer.socket, 'the 101 lacks Connection: Upgrade or Upgrade: websocket')
     socket.off('end', leave)
     try {
       response.writeHead(status, [...options.onAnswer(status, endToEnd(answer)), 'Connection', 'close'])
@@ -195,7 +224,7 @@ function guard(options: UpgradeOptions, upstream: UpstreamPolicy, onTunnel: (far
     options.onFailure(failure)
   }
 
-  return { begin, answerRefusals, fail }
+  return { begin, judgeAnswers, fail }
 }
 
 /** An answer's end-to-end fields. */
@@ -219,16 +248,4 @@ function linesOf(fields: readonly string[]): Record<string, string[]> {
     lines[name].push(fields[i + 1]!)
   }
   return lines
-}
-
-/** Fields as the object that http-proxy reads: lower-case names, repeated ones joined, cookies by their own rule. */
-function headersOf(fields: readonly string[]): Record<string, string> {
-  const headers: Record<string, string> = Object.create(null)
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i]!.toLowerCase()
-    const before = headers[name]
-    const separator = name === 'cookie' ? '; ' : ', '
-    headers[name] = before === undefined ? fields[i + 1]! : before + separator + fields[i + 1]!
-  }
-  return headers
 }

@@ -11,6 +11,7 @@ import { eventually, signal, startTestApp } from '../fixtures/app.ts'
 import { startLoad } from '../fixtures/load.ts'
 import { get, openClient } from '../fixtures/raw-client.ts'
 import { startUpstream, type Turn } from '../fixtures/upstream.ts'
+import { switching, UPGRADE } from '../fixtures/web-socket.ts'
 
 /** The end (faults, section Life): SIGTERM under load, nothing in flight is lost, exit within the drain. */
 
@@ -146,20 +147,18 @@ t.test('messages under way are whole when the end comes: no frame is broken open
   t.same(new Set(codes), new Set([1001]))
 })
 
-const HANDSHAKE = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13']
-const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n'
 const GOING_AWAY = Buffer.from([0x88, 2, 0x03, 0xe9])
 
 /** A tunnel between two raw ends. */
 async function startTunnel(t: Test, drainTimeout: number) {
   const asked = signal<Turn>()
   const upstream = await startUpstream(t, (turn) => {
-    turn.send(SWITCHING)
+    turn.send(switching())
     asked.give(turn)
   })
   const { app } = await startTestApp(t, { upstream: { url: upstream.url }, server: { drainTimeout } })
   const client = await openClient(t, app.url)
-  client.write(get('/', ...HANDSHAKE))
+  client.write(get('/', ...UPGRADE))
   await client.answer()
   const { socket } = await asked.come
   const received: Buffer[] = []
@@ -218,11 +217,11 @@ t.test('a handshake that ends while it drains is ended too', async (t) => {
   const upstream = await startUpstream(t, asked.give)
   const { app } = await startTestApp(t, { upstream: { url: upstream.url }, server: { drainTimeout: 2000 } })
   const client = await openClient(t, app.url)
-  client.write(get('/', ...HANDSHAKE))
+  client.write(get('/', ...UPGRADE))
   const turn = await asked.come
   const closing = app.close()
   await delay(50)
-  turn.send(SWITCHING)
+  turn.send(switching())
   await client.answer()
   await eventually('the Close frame', () => client.rest().equals(GOING_AWAY))
   client.socket.end(Buffer.from([0x88, 0x80, 0, 0, 0, 0]))

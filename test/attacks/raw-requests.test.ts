@@ -6,6 +6,7 @@ import { AMPLE, eventually, type LogLine } from '../fixtures/app.ts'
 import { limitOf } from '../fixtures/policy.ts'
 import { denyEntry, path, startThrough } from '../fixtures/through.ts'
 import { ok, type Turn } from '../fixtures/upstream.ts'
+import { switching } from '../fixtures/web-socket.ts'
 import { faultOfAnswers } from './answer-bytes.ts'
 import { type Ending, type Script, scripts } from './request-bytes.ts'
 
@@ -110,7 +111,7 @@ async function answer({ request, socket, nth, body, send }: Turn): Promise<void>
     if (nth % 2 === 0) return send(ok('no tunnel'))
     // What comes now is no request.
     socket.removeAllListeners('data').resume()
-    send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    send(switching())
     return
   }
   if (nth % 16 === 0) return send(ok('early'))

@@ -4,20 +4,13 @@ import { limitOf } from '../fixtures/policy.ts'
 import { ask, get, openClient } from '../fixtures/raw-client.ts'
 import { isProblem, startThrough } from '../fixtures/through.ts'
 import { ok, type Turn } from '../fixtures/upstream.ts'
-
-const UPGRADE = [
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZQ==',
-]
-const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+import { switching, UPGRADE } from '../fixtures/web-socket.ts'
 
 /** Switches, and gives back what it gets. */
 function echo({ request, socket, send }: Turn): void {
   if (request.all('upgrade').length === 0) return send(ok())
   socket.removeAllListeners('data').on('data', (bytes) => socket.write(bytes))
-  send(SWITCHING)
+  send(switching())
 }
 
 t.test('WebSocket: limited like a request', async (t) => {
@@ -57,9 +50,19 @@ t.test('refusing or silent upstream: its answer, or 504', async (t) => {
 })
 
 t.test('unsolicited 101 (502)', async (t) => {
-  const { url } = await startThrough(t, {}, ({ nth, send }) => send(nth === 0 ? SWITCHING : ok()))
+  const { url } = await startThrough(t, {}, ({ nth, send }) => send(nth === 0 ? switching() : ok()))
   isProblem(t, await ask(t, url, get()), 502)
   t.equal((await ask(t, url, get())).status, 200)
+})
+
+t.test('a 101 of another protocol, or of another handshake (502)', async (t) => {
+  const answers = [switching().replace('websocket', 'h2c'), switching().replace('s3p', 's3q')]
+  for (const answer of answers) {
+    const { url, upstream, metric } = await startThrough(t, {}, ({ send }) => send(answer))
+    isProblem(t, await ask(t, url, get('/', ...UPGRADE)), 502)
+    await eventually('the upstream is left', () => upstream.sockets.every(({ destroyed }) => destroyed))
+    t.equal(await metric('sluice_upgrades_active'), 0)
+  }
 })
 
 t.test('1,000 upgrades at once: all stand, all end, the gauge is 0', async (t) => {

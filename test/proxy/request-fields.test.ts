@@ -15,6 +15,7 @@ const OPTIONS: Options = {
   host: 'a.example',
   requestId: 'id-1',
   via: 'sluice-1',
+  isHandshake: false,
 }
 
 /** What is sent upstream, as lines. */

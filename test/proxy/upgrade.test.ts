@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -10,6 +10,7 @@ import { limitOf } from '../fixtures/policy.ts'
 import { ask, get, openClient, post } from '../fixtures/raw-client.ts'
 import { closedPort, ok, startStoppedUpstream, startUpstream, type Turn } from '../fixtures/upstream.ts'
 import { listenToWarnings } from '../fixtures/warnings.ts'
+import { KEY, switching, UPGRADE } from '../fixtures/web-socket.ts'
 
 /** A WebSocket echo service, and the application before it. */
 async function startEcho(t: Test, changes: PolicyChanges = {}) {
@@ -36,7 +37,7 @@ async function startEcho(t: Test, changes: PolicyChanges = {}) {
   })
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const test = await startTestApp(t, { ...changes, upstream: { url, ...changes.upstream } })
-  return { ...test, requests, sockets, wsUrl: test.url.replace('http', 'ws') }
+  return { ...test, requests, sockets, wsUrl: test.url.replace('http', 'ws'), upstreamUrl: url.replace('http', 'ws') }
 }
 
 /** An upstream of raw sockets, and the application before it. */
@@ -59,23 +60,8 @@ async function say(socket: WebSocket, data: string | Buffer): Promise<string> {
   return String((await heard)[0])
 }
 
-const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
-
 function upgrade(target = '/', ...fields: readonly string[]): string {
-  const handshake = [
-    'Connection: Upgrade',
-    'Upgrade: websocket',
-    'Sec-WebSocket-Version: 13',
-    `Sec-WebSocket-Key: ${KEY}`,
-  ]
-  return get(target, ...handshake, ...fields)
-}
-
-/** Answers a handshake properly. */
-function switching(...fields: readonly string[]): string {
-  const accept = createHash('sha1').update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
-  const lines = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade']
-  return [...lines, `Sec-WebSocket-Accept: ${accept}`, ...fields, '', ''].join('\r\n')
+  return get(target, ...UPGRADE, ...fields)
 }
 
 t.test('messages go both ways', async (t) => {
@@ -122,7 +108,7 @@ t.test('the handshake passes', async (t) => {
     t.equal(request!.one('x-forwarded-for'), '127.0.0.1')
     t.same(request!.all('forwarded'), [])
     t.equal(request!.one('x-api'), 'k')
-    t.equal(request!.one('cookie'), 'a=1; b=2')
+    t.same(request!.all('cookie'), ['a=1', 'b=2'])
     t.match(request!.one('via'), /^1\.1 sluice-/)
     t.ok(request!.one('x-request-id'))
     t.equal(request!.one('sec-websocket-key'), KEY)
@@ -137,6 +123,52 @@ t.test('the handshake passes', async (t) => {
     t.equal(answer.all('sec-websocket-accept').length, 1)
     t.equal(answer.one('connection')?.toLowerCase(), 'upgrade')
     t.equal(answer.one('upgrade')?.toLowerCase(), 'websocket')
+  })
+
+  t.test('in the order, the letter case and the number in which its fields came, ours behind them', async (t) => {
+    const { url, upstream } = await startRaw(t, ({ send }) => send(switching()))
+    const handshake = [
+      'pragma: no-cache',
+      'HOST: test',
+      'X-Twice: 1',
+      `sec-webSocket-KEY: ${KEY}`,
+      'CONNECTION: keep-alive, Upgrade',
+      'x-twice: 2',
+      'Cookie: a=1',
+      'UPGRADE: WebSocket',
+      'cookie: b=2',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Protocol: a',
+      'Sec-WebSocket-Protocol: b',
+    ]
+    const client = await openClient(t, url)
+    client.write(`GET /raw?q HTTP/1.1\r\n${handshake.join('\r\n')}\r\n\r\n`, 'early')
+    t.equal((await client.answer()).status, 101)
+    const sent = upstream.seen[0]!.head.split('\r\n')
+    t.equal(sent[0], 'GET /raw?q HTTP/1.1')
+    t.same(
+      sent.slice(1, 13),
+      handshake.map((line) => line.replace('keep-alive, ', '')),
+    )
+    t.same(
+      sent
+        .slice(13)
+        .filter(Boolean)
+        .map((line) => line.split(':')[0]),
+      ['Via', 'X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'X-Request-Id'],
+    )
+  })
+
+  t.test('of a real client as it is received without a proxy', async (t) => {
+    const { wsUrl, requests, upstreamUrl } = await startEcho(t)
+    const protocols = ['chat.1', 'chat.2']
+    const options = { headers: { 'X-Mixed-Case': '1', Cookie: 'a=1; b=2' }, origin: 'https://a.example' }
+    await openSocket(t, upstreamUrl, protocols, options)
+    await openSocket(t, wsUrl, protocols, options)
+    const [direct, proxied] = requests.map(({ rawHeaders }) => rawHeaders)
+    const namesOf = (fields: readonly string[]) => fields.filter((_, i) => i % 2 === 0)
+    t.same(namesOf(proxied!.slice(0, direct!.length)), namesOf(direct!))
+    t.same(namesOf(proxied!.slice(direct!.length)).at(0), 'Via')
   })
 
   t.test('with its path as it was received', async (t) => {
@@ -336,6 +368,45 @@ t.test('an upstream that gives no proper answer', async (t) => {
       upstream: { url: upstream.url, connectTimeout: 200, responseTimeout: 400 },
     })
     t.equal((await ask(t, url, upgrade())).status, 504)
+  })
+})
+
+t.test('a 101 that does not open the tunnel that was asked for: 502, and the upstream is left', async (t) => {
+  const accepted = switching()
+  const cases: Record<string, string> = {
+    'without Sec-WebSocket-Accept': accepted.replace(/Sec-WebSocket-Accept.*\r\n/, ''),
+    'with one of another key': accepted.replace('s3p', 's3q'),
+    'with two': accepted.replace(/Sec-WebSocket-Accept.*\r\n/, '$&$&'),
+    'with Upgrade: h2c': accepted.replace('Upgrade: websocket', 'Upgrade: h2c'),
+    'with two protocols': accepted.replace('Upgrade: websocket', 'Upgrade: websocket, h2c'),
+    'without Upgrade': accepted.replace('Upgrade: websocket\r\n', ''),
+    'without Connection': accepted.replace('Connection: Upgrade\r\n', ''),
+  }
+  for (const [name, answer] of Object.entries(cases)) {
+    t.test(name, async (t) => {
+      const left = signal()
+      const { url, metric, idle, logged } = await startRaw(t, ({ send, socket }) => {
+        socket.once('close', left.give)
+        send(answer, 'bytes of another protocol')
+      })
+      const client = await openClient(t, url)
+      client.write(upgrade(), 'early')
+      const found = await client.answer()
+      t.equal(found.status, 502)
+      t.notMatch(found.text, 'bytes of')
+      t.match(found.one('proxy-status'), /^sluice; error=(?:http_upgrade_failed|http_protocol_error|connection_)/)
+      await left.come
+      await client.closed()
+      await idle()
+      t.equal(logged('upstream failed').length, 1)
+      t.equal(await metric('sluice_requests_total', { outcome: 'error' }), 1)
+      t.equal(await metric('sluice_upgrades_active'), 0)
+    })
+  }
+
+  t.test('nor does one to a handshake without a key', async (t) => {
+    const { url } = await startRaw(t, ({ send }) => send(accepted))
+    t.equal((await ask(t, url, get('/', ...UPGRADE.slice(0, 3)))).status, 502)
   })
 })
 

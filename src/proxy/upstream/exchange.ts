@@ -274,7 +274,8 @@ export class Exchange implements ConnectionUser, Pending {
 }
 
 /** A request's head, as text of one byte a character. The parts have been checked where they came in. */
-function requestHead({ method, path, fields }: ForwardOptions, framing: string): string {
+export function requestHead(request: Pick<ForwardOptions, 'method' | 'path' | 'fields'>, framing: string): string {
+  const { method, path, fields } = request
   let head = `${method} ${path} HTTP/1.1\r\n`
   for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`
   return `${head}${framing}\r\n`
