@@ -4,13 +4,16 @@ const HTML = ['text/html', 'text/*', '*/*']
 /** Who takes JSON takes a problem document. */
 const PROBLEM = ['application/problem+json', 'application/json', 'application/*', '*/*']
 
+/** Characters of Accept that are read; browsers send fewer than two hundred. */
+const MAX_ACCEPT = 1024
+
 /**
  * Whether a refusal is to be a page that a person reads, rather than a problem document that a program does: by Accept and its quality
  * values (RFC 9110 section 12.5.1), where a browser loads a page. Of equals a program gets what programs read. Other methods than GET
  * load pages in browsers alone, by forms, which browsers say (Fetch Metadata).
  */
 export function prefersHtml(method: string, headers: IncomingHttpHeaders): boolean {
-  const { accept = '*/*' } = headers
+  const accept = (headers.accept ?? '*/*').slice(0, MAX_ACCEPT)
   const isNavigation = headers['sec-fetch-mode'] === 'navigate'
   if (!isNavigation && ((method !== 'GET' && method !== 'HEAD') || !/text\//i.test(accept))) return false
   const ranges = rangesOf(accept)

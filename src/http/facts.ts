@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { readAuthority } from './authority.ts'
 import { requestNamesOf } from './fields.ts'
+import { hasTooManyReadings } from './path-readings.ts'
 import { parseTarget, type Target } from './target.ts'
 
 /** What the steps of the proxy need to know of a request, read once. */
@@ -56,6 +57,9 @@ const FOREIGN_METHODS = new Set([
   ...['SOURCE', 'TEARDOWN'],
 ])
 
+/** Bytes of Connection: each name in it is looked for among the fields. */
+const MAX_CONNECTION = 1024
+
 /** What is read of a request: its head, as node has parsed it. */
 export type RequestHead = Pick<
   IncomingMessage,
@@ -76,6 +80,12 @@ export function readFacts(request: RequestHead, options: FactsOptions): Facts | 
   }
   if (url.length > options.maxTargetBytes) {
     return { status: 414, detail: `The request target is longer than ${options.maxTargetBytes} bytes.` }
+  }
+  if ((headers.connection?.length ?? 0) > MAX_CONNECTION) {
+    return { status: 431, detail: `The Connection field is longer than ${MAX_CONNECTION} bytes.` }
+  }
+  if (hasTooManyReadings(pathOf(url))) {
+    return { status: 414, detail: 'The path is too long for the number of ways in which it can be read.' }
   }
   const coding = headers['transfer-encoding']
   if (coding !== undefined) {
@@ -138,6 +148,11 @@ function judgeCoding(coding: string, minorVersion: number): Refusal | null {
     return bad('Transfer-Encoding is malformed, or chunked is not its last coding.')
   }
   return { status: 501, detail: 'No transfer coding but chunked is understood.' }
+}
+
+function pathOf(url: string): string {
+  const mark = url.indexOf('?')
+  return mark === -1 ? url : url.slice(0, mark)
 }
 
 function bad(detail: string): Refusal {

@@ -23,6 +23,21 @@ export function pathReadings(path: string): readonly [string, ...string[]] {
   return [folded!, ...others]
 }
 
+/** So many characters of a path's readings are looked at in all. */
+const MAX_CHARACTERS = 4096
+
+/**
+ * Whether the readings of a path could be longer in all than what is looked at: what a request costs must not grow by the ways in which
+ * it can be read. Told without making them, by which of the branches below could part; never so for a path without escapes, parameters,
+ * dot segments and repeated slashes, nor for 128 characters or fewer.
+ */
+export function hasTooManyReadings(path: string): boolean {
+  if (path.length <= MAX_CHARACTERS >> PARTINGS.length) return false
+  if (!NOT_PLAIN.test(path)) return false
+  const parted = PARTINGS.filter((parting) => parting.test(path)).length
+  return path.length << parted > MAX_CHARACTERS
+}
+
 /**
  * A path or pattern without regard to letter case, as Express, ASP.NET and file systems of Windows and macOS compare them.
  * Escaped letters beyond ASCII are folded too. A path in lower case is returned as it is.
@@ -44,7 +59,8 @@ export function resolveDots(path: string): string {
   const segments = path.slice(1).split('/')
   const kept: string[] = []
   for (const [i, segment] of segments.entries()) {
-    const plain = segment.replace(/%2e/gi, '.')
+    // `..` written at its longest is six characters; most segments are told by their length, or their first one.
+    const plain = segment.length <= 6 && segment.includes('%') ? segment.replace(/%2e/gi, '.') : segment
     if (plain === '..') kept.pop()
     if (plain !== '.' && plain !== '..') kept.push(segment)
     else if (i === segments.length - 1) kept.push('')
@@ -68,6 +84,11 @@ const BRANCHES: readonly ((path: string) => string[])[] = [
     return trimmed === path ? [path] : [path, trimmed]
   },
 ]
+
+/** What a path as received has in it where one of these branches parts. */
+const PARTINGS = [/\/\//, /%2f/i, /%5c/i, /;|%3b/i, /(?:\.|%2e|%20|%0[9a-d])(?:[/;]|%2f|%5c|%3b|$)/i]
+
+const NOT_PLAIN = /[%;]|\/[/.]|\.\//
 
 const HIGH_ESCAPE = /%[89a-f]/
 const HIGH_ESCAPES = /(?:%[89a-f][0-9a-f])+/g
@@ -106,13 +127,26 @@ function isBlank(segment: string, end: number): boolean {
 }
 
 function decode(path: string): string {
-  return path
-    .replace(/%([0-9a-f]{2})/gi, (written, hex: string) => {
-      const char = String.fromCharCode(Number.parseInt(hex, 16))
-      return /[!-~]/.test(char) && !/[%*?#/\\]/.test(char) ? char : written.toUpperCase()
-    })
-    .replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`)
+  const [first, ...escaped] = path.split('%')
+  let decoded = first!
+  for (const part of escaped) {
+    const known = ESCAPES.get(part.slice(0, 2))
+    decoded += known === undefined ? `%${part}` : known + part.slice(2)
+  }
+  return decoded.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`)
 }
+
+/** What stands for an escape, by its two digits in either letter case. */
+const ESCAPES: ReadonlyMap<string, string> = new Map(
+  Array.from({ length: 256 }, (_, code) => {
+    const hex = code.toString(16).padStart(2, '0').toUpperCase()
+    const char = String.fromCharCode(code)
+    const stands = /[!-~]/.test(char) && !/[%*?#/\\]/.test(char) ? char : `%${hex}`
+    const [high, low] = [hex[0]!, hex[1]!]
+    const written = new Set([hex, hex.toLowerCase(), high.toLowerCase() + low, high + low.toLowerCase()])
+    return [...written].map((digits) => [digits, stands] as const)
+  }).flat(),
+)
 
 function tidy(path: string): string {
   const resolved = resolveDots(path.replace(/\/{2,}/g, '/'))

@@ -33,6 +33,9 @@ export type IdentifyOptions = {
   readonly onMarkProblem?: (problem: MarkProblem) => void
 }
 
+/** Characters of Accept-Language that tell a class; browsers send fewer than a hundred. */
+const MAX_LANGUAGES = 1024
+
 /** What the headers of a request claim, under pseudonyms. */
 type Claimed = { readonly classId: string; readonly isNameless: boolean; readonly token: Pseudonym | null }
 
@@ -53,7 +56,7 @@ export function compileIdentify(policy: IdentityPolicy, keyring: Keyring, option
 
   function claimedBy(from: Network, headers: IncomingHttpHeaders, claims: readonly string[]): Claimed {
     const userAgent = headers['user-agent'] ?? ''
-    const language = headers['accept-language'] ?? ''
+    const language = (headers['accept-language'] ?? '').slice(0, MAX_LANGUAGES)
     const key = [from.id, userAgent, language, ...claims].map(prefixed).join('')
     let claimed = known.get(key)
     if (claimed === undefined) {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { type AttackedProxy, holdAgainst } from '../fixtures/attacked-proxy.ts'
 import { get } from '../fixtures/raw-client.ts'
+import { DEAREST } from './dearest-heads.ts'
 
 /** What one client does to the others (faults, section "One client must not stop the others"): nothing. */
 
@@ -96,6 +97,23 @@ t.test('preflights as fast as they are answered', async (t) => {
   })
   const metrics = await (await fetch(`${adminUrl}/metrics`)).text()
   t.match(metrics, /^sluice_limit_decisions_total\{limit="preflight",outcome="limited"\} [1-9]\d{2,}/m)
+})
+
+t.test('the dearest heads, as fast as they are answered', async (t) => {
+  const heads = Object.values(DEAREST)
+  let answers = 0
+  await holdAgainst(t, async ({ url }) => {
+    for (const [i, socket] of openMany(t, url, 40).entries()) {
+      const head = heads[i % heads.length]!
+      socket.on('data', () => {
+        answers++
+        socket.write(head)
+      })
+      socket.write(head)
+    }
+    await delay(2000)
+  })
+  t.ok(answers > 1000, `${answers}`)
 })
 
 /** Connections of one address, which end with the test. */
