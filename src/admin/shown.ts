@@ -31,7 +31,10 @@ export function shownPolicy({ limits, exempt, deny, ...policy }: Policy): unknow
 }
 
 function hiding<Entry extends { readonly match: Match }>(entry: Entry): Entry {
-  const headers = entry.match.headers.map((field) => ({ ...field, value: shownValue(field) }))
+  const headers = entry.match.headers.map((field) => ({
+    ...field,
+    value: field.value && shownValue({ ...field, value: field.value }),
+  }))
   return { ...entry, match: { ...entry.match, headers } }
 }
 

@@ -8,6 +8,7 @@ import type { Roll } from '../identity/roll.ts'
 import { remainingTokens, TOKEN } from '../limiter/bucket.ts'
 import type { Decision, LimitOutcome } from '../limiter/decision.ts'
 import { createLimiter } from '../limiter/limiter.ts'
+import { type LimitPlan, plansOfTier } from '../limiter/plan.ts'
 import type { Debit, LocalStore } from '../limiter/store.ts'
 import { limitsOf, PREFLIGHT } from '../policy/preflight-limit.ts'
 import type { ExemptEntry } from '../policy/types.ts'
@@ -163,7 +164,7 @@ export function createExplain(options: ExplainOptions): (question: Question) => 
       ...seen,
       ruling: 'limited',
       identity: identityOf(identity, evidence, wallMs),
-      limits: limits.map((limit) => explainLimit(limit, decision, looks, identity)),
+      limits: limits.map((limit) => explainLimit(unlessOfTier(limit, plans, identity.tier), decision, looks, identity)),
       ...verdictOf(decision, rules, facts, wallMs),
     }
   }
@@ -201,6 +202,13 @@ function denied(
   status: number | null,
 ): Pick<Explanation, 'ruling' | 'entry' | 'reason' | 'verdict' | 'status'> {
   return { ruling, entry, reason, verdict: status === null ? 'forwarded' : 'denied', status }
+}
+
+/** A limit that matches, but counts clients of other tiers. */
+function unlessOfTier(limit: ExplainedLimit, plans: readonly LimitPlan[], tier: Tier): ExplainedLimit {
+  const plan = plans.find(({ limit: { name } }) => name === limit.limit)
+  if (plan === undefined || plansOfTier([plan], tier).length > 0) return limit
+  return { ...limit, mismatches: [`the client's tier is not ${plan.limit.tiers!.join(' or ')}`] }
 }
 
 /** By which entry; by none where it is a preflight. */

@@ -6,7 +6,7 @@ import { type Bucket, nextTokenUs, remainingTokens, waitUs } from './bucket.ts'
 import { lookDebits, payDebut, unpaidPlans } from './debut.ts'
 import type { Decision, DecisionPath, LimitOutcome } from './decision.ts'
 import type { Leases } from './leases.ts'
-import type { LimitPlan } from './plan.ts'
+import { type LimitPlan, plansOfTier } from './plan.ts'
 import type { Pools } from './pools.ts'
 import { GLOBAL_ID, MISSING_ID } from './shared-ids.ts'
 import { type Debit, isAdmitted, type LocalStore } from './store.ts'
@@ -64,11 +64,12 @@ class Claim implements LimitOutcome {
 export function createLimiter({ local, shared, onFallback }: LimiterOptions): Limiter {
   function decide(
     identity: Identity,
-    plans: readonly LimitPlan[],
+    matched: readonly LimitPlan[],
     mode: Mode,
     sinceUs?: number,
     keys: LimitKeys | null = null,
   ): Decision | Promise<Decision> {
+    const plans = plansOfTier(matched, identity.tier)
     const debits: Debit[] = []
     const claims = claimAll(identity, plans, keys, debits, false)
     const missing = missingOf(claims)

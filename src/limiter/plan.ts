@@ -1,4 +1,5 @@
-import type { Limit, Match, Rate } from '../policy/types.ts'
+import type { Tier } from '../identity/identity.ts'
+import type { Limit, Match, Rate, TierName } from '../policy/types.ts'
 import { type Bucket, drainUs, TOKEN } from './bucket.ts'
 import { createPools, type Pools } from './pools.ts'
 
@@ -6,6 +7,8 @@ import { createPools, type Pools } from './pools.ts'
 export type LimitPlan = {
   readonly limit: Limit
   readonly match: Match
+  /** The tiers that it counts; null for all. */
+  readonly tiers: ReadonlySet<Tier> | null
   /** The bucket each client has under this limit, and those a network's devices share. */
   readonly pools: Pools
   /** The instance's share of them, while the store is away. */
@@ -16,12 +19,27 @@ export type LimitPlan = {
   readonly windowSeconds: number
 }
 
+/** What the policy calls the tiers. A client that shows nothing usable is anonymous too, or it could choose to be counted by no limit. */
+const TIERS: Readonly<Record<TierName, readonly Tier[]>> = {
+  anonymous: ['class', 'overflow'],
+  token: ['token'],
+  known: ['member'],
+  principal: ['principal'],
+}
+
+/** The limits that count a client of this tier. */
+export function plansOfTier(plans: readonly LimitPlan[], tier: Tier): readonly LimitPlan[] {
+  if (plans.every(({ tiers }) => tiers === null)) return plans
+  return plans.filter(({ tiers }) => tiers === null || tiers.has(tier))
+}
+
 /** Works a limit out; while the store is away an instance grants the `expectedInstances`-th part of rate and burst. */
 export function planLimit(limit: Limit, expectedInstances: number): LimitPlan {
   const pools = createPools(limit, (bucket) => bucket)
   return {
     limit,
     match: limit.match,
+    tiers: limit.tiers && new Set(limit.tiers.flatMap((name) => TIERS[name])),
     pools,
     localPools: createPools(limit, (bucket) => share(bucket, expectedInstances, limit.cost)),
     cost: limit.cost * TOKEN,

@@ -10,6 +10,7 @@ import { compileWildcard } from './wildcard.ts'
 export function covers(outer: Match, inner: Match, pathCase: PathCase): boolean {
   return (
     coversPaths(outer.paths, inner.paths, pathCase) &&
+    coversNegated(outer, inner) &&
     coversAll(outer.methods, inner.methods, (method, wanted) => method === wanted || isItsHead(method, wanted)) &&
     coversAll(outer.hosts, inner.hosts, coversHost) &&
     outer.headers.every((field) => inner.headers.some((known) => coversHeader(field, known)))
@@ -33,6 +34,14 @@ function coversAll(
   return inner.length > 0 && inner.every((one) => outer.some((other) => coversOne(other, one)))
 }
 
+/** Whether what the outer one leaves out is left out by the inner one too. */
+function coversNegated({ notMethods }: Match, inner: Match): boolean {
+  if (notMethods.length === 0) return true
+  if (inner.methods.length > 0)
+    return inner.methods.every((method) => !notMethods.includes(method) && method !== 'HEAD')
+  return notMethods.every((method) => inner.notMethods.includes(method))
+}
+
 /** A match on GET takes HEAD along. */
 function isItsHead(method: string, wanted: string): boolean {
   return method === 'GET' && wanted === 'HEAD'
@@ -44,7 +53,9 @@ function coversHost(outer: string, inner: string): boolean {
 
 function coversHeader(outer: Match['headers'][number], inner: Match['headers'][number]): boolean {
   if (outer.name !== inner.name) return false
-  if (outer.value === inner.value || outer.value === '*') return true
+  if (outer.value === inner.value) return true
+  if (outer.value === null || inner.value === null) return false
+  if (outer.value === '*') return true
   return !inner.value.includes('*') && compileWildcard(outer.value)(inner.value)
 }
 

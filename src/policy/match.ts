@@ -78,21 +78,23 @@ export function compileMatch<Entry extends { readonly match: Match }>(
 
 /** Whether a match accepts every request. */
 export function isEmptyMatch(match: Match): boolean {
-  const { paths, methods, hosts, headers } = match
-  return paths.length === 0 && methods.length === 0 && hosts.length === 0 && headers.length === 0
+  const { paths, methods, notMethods, hosts, headers } = match
+  return (
+    paths.length === 0 && methods.length === 0 && notMethods.length === 0 && hosts.length === 0 && headers.length === 0
+  )
 }
 
 function compileAccepts(
-  { methods, hosts, headers }: Match,
+  { methods, notMethods, hosts, headers }: Match,
   form: 'strict' | 'folded',
   methodOverride: MethodOverride,
 ): (subject: MatchSubject) => boolean {
   const tests: ((subject: MatchSubject) => boolean)[] = []
-  if (methods.length > 0) {
-    const wanted = new Set(methods)
+  if (methods.length + notMethods.length > 0) {
+    const named = new Set(methods.length > 0 ? methods : notMethods)
     // A HEAD asks for what a GET would answer: a limit on GET that let HEAD pass would be no limit.
-    if (wanted.has('GET')) wanted.add('HEAD')
-    const accepts = (method: string) => wanted.has(method)
+    if (named.has('GET')) named.add('HEAD')
+    const accepts = (method: string) => named.has(method) === methods.length > 0
     if (methodOverride !== 'match') tests.push(({ method }) => accepts(method))
     else {
       tests.push(({ method, names, rawHeaders }) => {
@@ -107,6 +109,10 @@ function compileAccepts(
     tests.push(({ host }) => exact.has(host) || suffixes.some((suffix) => host.endsWith(suffix)))
   }
   for (const { name, value } of headers) {
+    if (value === null) {
+      tests.push(({ names }) => !names.includes(name))
+      continue
+    }
     const accepts = compileWildcard(value)
     // Of a repeated field one upstream reads the first line, another the last, a third all of them joined.
     tests.push((subject) => {

@@ -11,7 +11,7 @@ export const PREFLIGHT = 'preflight'
  */
 export function preflightLimit({ exemptPreflight, limits }: Policy): Limit | null {
   if (!exemptPreflight) return null
-  const general = limits.filter(({ match }) => isEmptyMatch(match))
+  const general = limits.filter(({ match, tiers }) => tiers === null && isEmptyMatch(match))
   const found = general.find(({ per }) => per === 'device') ?? general.find(({ per }) => per === 'network')
   return found === undefined ? null : { ...found, name: PREFLIGHT }
 }

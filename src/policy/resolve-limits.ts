@@ -1,7 +1,7 @@
 import { burstOf, isPerDevice, newcomersOf } from './limit-rates.ts'
 import { parseSource } from './pattern.ts'
 import type { PolicyFile } from './schema.ts'
-import type { ExemptEntry, Limit, Match, Per } from './types.ts'
+import type { ExemptEntry, Limit, Match, Per, TierName } from './types.ts'
 
 type LimitFile = PolicyFile['limits'][number]
 type EntryFile = PolicyFile['exempt'][number]
@@ -16,6 +16,7 @@ export function resolveLimit(limit: LimitFile, store: PolicyFile['store']): Limi
     per,
     rate: limit.rate,
     burst,
+    tiers: resolveTiers(limit),
     match: resolveMatch(limit.match),
     cost: limit.cost,
     mode: limit.mode,
@@ -53,14 +54,35 @@ function resolveNewcomers(limit: LimitFile): Limit['newcomers'] {
   return { rate, burst }
 }
 
+const TIERS: readonly TierName[] = ['anonymous', 'token', 'known', 'principal']
+
+function resolveTiers({ match, skip_for }: LimitFile): Limit['tiers'] {
+  if (match.tier === null && skip_for === null) return null
+  const counted = match.tier === null ? TIERS : listOf(match.tier)
+  const skipped = listOf(skip_for)
+  return TIERS.filter((tier) => counted.includes(tier) && !skipped.includes(tier))
+}
+
 /** A match, each of its parts as a list. */
-export function resolveMatch(match: LimitFile['match']): Match {
+export function resolveMatch(match: EntryFile['match']): Match {
   return {
     paths: listOf(match.path),
-    methods: listOf(match.methods),
+    methods: isNegated(match.methods) ? [] : listOf(match.methods),
+    notMethods: isNegated(match.methods) ? listOf(match.methods.not) : [],
     hosts: listOf(match.host),
-    headers: Object.entries(match.header ?? {}).map(([name, value]) => ({ name, value })),
+    headers: Object.entries(match.header ?? {}).map(([name, value]) => ({ name, value: resolveHeader(value) })),
   }
+}
+
+function resolveHeader(value: string): string | null {
+  if (value === 'absent') return null
+  return value === 'present' ? '*' : value
+}
+
+type MethodsFile = EntryFile['match']['methods']
+
+function isNegated(methods: MethodsFile): methods is Extract<MethodsFile, { readonly not: unknown }> {
+  return typeof methods === 'object' && methods !== null && 'not' in methods
 }
 
 function listOf(value: string | readonly string[] | null): readonly string[] {

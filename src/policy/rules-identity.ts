@@ -23,6 +23,13 @@ export function checkIdentity({ identity }: Draft, isGiven: IsGiven, report: Rep
 export function warnAboutIdentity(draft: Draft, isGiven: IsGiven, warn: Report): void {
   const { identity } = draft
   warnAboutTrust(draft, isGiven, warn)
+  const everybody = identity?.trusted_proxies?.flat().find((cidr) => cidr?.endsWith('/0'))
+  if (everybody !== undefined) {
+    warn(
+      ['identity', 'trusted_proxies'],
+      `${everybody} trusts every peer, so clients choose their own address; write the networks of your proxies`,
+    )
+  }
   if (identity?.client_certificate && identity.trusted_proxies?.length === 0) {
     warn(
       ['identity', 'client_certificate'],

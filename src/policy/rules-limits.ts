@@ -20,6 +20,12 @@ export function checkLimits(draft: Draft, report: Report): void {
 export function warnAboutLimits(draft: Draft, warn: Report): void {
   if (draft.limits?.length === 0)
     warn(['limits'], 'is an empty list: nothing is limited; write a limit, or leave limits out for the default')
+  else if (draft.limits?.every((limit) => Object.keys(limit?.match?.header ?? {}).length > 0)) {
+    warn(
+      ['limits'],
+      'all match by headers, which a client may send or leave out: then nothing limits it; write a limit without match.header',
+    )
+  }
   for (const [index, limit] of (draft.limits ?? []).entries()) {
     const burst = limit && burstOf(limit)
     if (limit === undefined || burst === undefined || limit.rate === undefined) continue

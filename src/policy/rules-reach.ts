@@ -4,7 +4,8 @@ import type { Draft, Report } from './draft.ts'
 import { resolveMatch } from './resolve-limits.ts'
 import type { PolicyFile } from './schema.ts'
 import { show } from './show.ts'
-import type { Match, PathCase } from './types.ts'
+import type { Match, PathCase, Rate } from './types.ts'
+import { rateText } from './units.ts'
 
 type List = 'exempt' | 'deny' | 'limits'
 type Entry = NonNullable<NonNullable<Draft['exempt']>[number]>
@@ -28,8 +29,33 @@ export function warnAboutReach(draft: Draft, warn: Report): void {
   }
   for (const [index, limit] of (draft.limits ?? []).entries()) {
     const match = matchOf(limit?.match)
-    if (match !== null) warnAboutLimit(draft, index, match, pathCase, warn)
+    if (match === null) continue
+    warnAboutLimit(draft, index, match, pathCase, warn)
+    warnAboutLowerLimit(draft, index, match, pathCase, warn)
   }
+}
+
+/** A limit per principal above one that counts principals too is never reached: the lower one holds. */
+function warnAboutLowerLimit({ limits }: Draft, index: number, match: Match, pathCase: PathCase, warn: Report): void {
+  const limit = limits?.[index]
+  if (limit?.per !== 'principal' || limit.rate === undefined) return
+  for (const other of limits ?? []) {
+    if (other?.name === undefined || (other.per !== 'device' && other.per !== 'network') || other.rate === undefined)
+      continue
+    const own = matchOf(other.match)
+    const counts = other.skip_for === null && (other.match?.tier ?? null) === null && other.mode !== 'shadow'
+    if (own === null || !counts || !covers(own, match, pathCase) || perSecond(limit.rate) <= perSecond(other.rate))
+      continue
+    const rates = `${rateText(limit.rate)} is more than the ${rateText(other.rate)} of ${show(other.name)}`
+    return void warn(
+      ['limits', index, 'rate'],
+      `${rates}, which counts principals too; write skip_for: principal there`,
+    )
+  }
+}
+
+function perSecond({ tokens, seconds }: Rate): number {
+  return tokens / seconds
 }
 
 function warnAboutLimit(

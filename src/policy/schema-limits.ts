@@ -11,28 +11,41 @@ const rate = () => text(RATE_WORDS, RATE, readRate)
 const burst = () => whole(1, MAX_BURST)
 const source = () => text({ what: 'a source', write: 'one such as header:x-tenant' }, /^/, readSource)
 
-const match = z
-  .strictObject({
-    path: optional(
-      oneOrMany(text({ what: 'a path pattern', write: 'one such as /search/**' }, /^/, readPathPattern)),
-    ).describe(
-      'Path patterns: * for one segment or within one, ** for any number of them, {a,b} for alternatives. Any of them may match.',
-    ),
-    methods: optional(
-      oneOrMany(text({ what: 'a method', write: 'one such as GET or POST' }, /^/, readMethod)),
-    ).describe('Methods, any of which may match.'),
-    host: optional(
-      oneOrMany(text({ what: 'a host name', write: 'one such as api.example.com' }, /^/, readHostPattern)),
-    ).describe('Host names, any of which may match; *.example.com for any name below it.'),
-    header: optional(
-      z.record(
-        text({ what: "a header's name", write: 'one such as x-tenant' }, TOKEN, readFieldName),
-        plainText(
-          { what: "a header's value", write: 'a text in quotes, with * for any run of characters' },
-          /^[\t\x20-\x7e\x80-\xff]+$/,
-        ),
+const method = () => text({ what: 'a method', write: 'one such as GET or POST' }, /^/, readMethod)
+
+const matchShape = {
+  path: optional(
+    oneOrMany(text({ what: 'a path pattern', write: 'one such as /search/**' }, /^/, readPathPattern)),
+  ).describe(
+    'Path patterns: * for one segment or within one, ** for any number of them, {a,b} for alternatives. Any of them may match.',
+  ),
+  methods: optional(z.union([method(), list(method()), z.strictObject({ not: oneOrMany(method()) })])).describe(
+    'Methods, any of which may match; {not: [GET]} for all others. GET stands for HEAD too.',
+  ),
+  host: optional(
+    oneOrMany(text({ what: 'a host name', write: 'one such as api.example.com' }, /^/, readHostPattern)),
+  ).describe('Host names, any of which may match; *.example.com for any name below it.'),
+  header: optional(
+    z.record(
+      text({ what: "a header's name", write: 'one such as x-tenant' }, TOKEN, readFieldName),
+      plainText(
+        { what: "a header's value", write: 'a text in quotes, with * for any run of characters' },
+        /^[\t\x20-\x7e\x80-\xff]+$/,
       ),
-    ).describe('Header fields, all of which must match: a value, or a pattern with * for any run of characters.'),
+    ),
+  ).describe(
+    'Headers, all of which must match: a value, a pattern with * for any run of characters, or the words absent and present.',
+  ),
+}
+
+const match = z.strictObject(matchShape).prefault({}).describe('Which requests: everything given must hold.')
+
+const limitMatch = z
+  .strictObject({
+    ...matchShape,
+    tier: optional(oneOrMany(choice(['anonymous', 'token', 'known', 'principal']))).describe(
+      'How well a client is known: anonymous, token (an unverified token that was seen before), known (an admitted device cookie), principal.',
+    ),
   })
   .prefault({})
   .describe('Which requests: everything given must hold.')
@@ -66,7 +79,10 @@ const limit = z.strictObject({
     .describe('What has a bucket of its own; a list: each combination of what its sources say.'),
   rate: rate().describe('How fast a bucket refills: 10/s, 600/min, 1200/h or 10000/d.'),
   burst: optional(burst()).describe("How many requests a full bucket holds; left out, the rate's count."),
-  match,
+  match: limitMatch,
+  skip_for: optional(oneOrMany(choice(['principal', 'known']))).describe(
+    'Tiers that this limit does not count, as other limits do: principal, known. What a client only claims is none of them.',
+  ),
   cost: whole(1, MAX_BURST).prefault(1).describe('Tokens a request takes.'),
   mode: choice(['enforce', 'shadow']).prefault('enforce').describe('shadow: refuses nothing, counts everything.'),
   headers: flag().prefault(true).describe('Whether the limit shows in the RateLimit fields.'),

@@ -221,10 +221,12 @@ export type Match = {
   readonly paths: readonly string[]
   /** Upper-case methods. */
   readonly methods: readonly string[]
+  /** Methods that do not match; `methods` is empty then. */
+  readonly notMethods: readonly string[]
   /** Lower-case host names without a port; `*.example.com` stands for any name below it. */
   readonly hosts: readonly string[]
-  /** Lower-case field name and the value wanted: exact, or with `*` for any run of characters. */
-  readonly headers: readonly { readonly name: string; readonly value: string }[]
+  /** Lower-case field name and the value wanted: exact, or with `*` for any run of characters; null where the field must be absent. */
+  readonly headers: readonly { readonly name: string; readonly value: string | null }[]
 }
 
 export type ExemptEntry = {
@@ -252,9 +254,14 @@ export type OnMissing = 'skip' | 'share' | 'deny'
 /** `tokens` every `seconds`: kept as the two whole numbers that were written, so that arithmetic stays exact. */
 export type Rate = { readonly tokens: number; readonly seconds: number }
 
+/** How well a client is known, as the policy says it; `anonymous` includes clients that show nothing usable. */
+export type TierName = 'anonymous' | 'token' | 'known' | 'principal'
+
 export type Limit = {
   readonly name: string
   readonly per: Per
+  /** The tiers that it counts; null for all. */
+  readonly tiers: readonly TierName[] | null
   readonly rate: Rate
   /** Tokens. */
   readonly burst: number

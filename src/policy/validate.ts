@@ -118,7 +118,12 @@ export function unwrapped(schema: z.ZodType, value: unknown): { schema: z.ZodTyp
   if (schema instanceof z.ZodUnion) {
     const options = schema.options as readonly z.ZodType[]
     if (!options.some((option) => option instanceof z.ZodArray)) return undefined
-    const fitting = options.find((option) => option instanceof z.ZodArray === Array.isArray(value))
+    const isMap = typeof value === 'object' && value !== null
+    const fitting = options.find((option) =>
+      Array.isArray(value)
+        ? option instanceof z.ZodArray
+        : !(option instanceof z.ZodArray) && option instanceof z.ZodObject === isMap,
+    )
     return { schema: fitting ?? options[0]!, value }
   }
   return undefined

@@ -12,8 +12,8 @@ import { createKeyring, type Keyring } from '../identity/keyring.ts'
 import { compileLimitKeys } from '../identity/limit-keys.ts'
 import { type LimitPlan, planLimit } from '../limiter/plan.ts'
 import { compileMatch, isEmptyMatch, type MatchReading } from '../policy/match.ts'
-import { limitsOf, PREFLIGHT } from '../policy/preflight-limit.ts'
-import type { DenyEntry, ExemptEntry, IdentityPolicy, Policy } from '../policy/types.ts'
+import { preflightLimit } from '../policy/preflight-limit.ts'
+import type { DenyEntry, ExemptEntry, IdentityPolicy, Limit, Policy } from '../policy/types.ts'
 import { compileDeviceAnswer } from './device-cookie-answer.ts'
 
 /** What the policy says of one request before anybody is counted. */
@@ -49,16 +49,14 @@ type Kept = {
  */
 export function compileRules(policy: Policy, options: RulesOptions, before: Kept | null = null) {
   const expectedInstances = policy.store.kind === 'redis' ? policy.store.expectedInstances : 1
-  const plans = limitsOf(policy).map((limit) => planLimit(limit, expectedInstances * (options.workers ?? 1)))
-  const preflightPlans = plans.filter(({ limit }) => limit.name === PREFLIGHT)
+  const plan = (limit: Limit) => planLimit(limit, expectedInstances * (options.workers ?? 1))
+  const plans = policy.limits.map(plan)
+  const forPreflights = preflightLimit(policy)
+  const preflightPlans = forPreflights === null ? [] : [plan(forPreflights)]
   const reading = { pathCase: policy.upstream.pathCase, methodOverride: policy.server.methodOverride }
   const deny = compileEntries(policy.deny, 'folded', reading, options.wallMs)
   const exempt = compileEntries(policy.exempt, 'strict', reading, options.wallMs)
-  const matchLimits = compileMatch(
-    plans.filter(({ limit }) => limit.name !== PREFLIGHT),
-    'folded',
-    reading,
-  )
+  const matchLimits = compileMatch(plans, 'folded', reading)
   const routes = routeNames(policy)
   const kept = before !== null && isDeepStrictEqual(before.policy.identity, policy.identity) ? before : null
   const keyring = createKeyring(policy.identity.secrets)
@@ -101,6 +99,8 @@ export function compileRules(policy: Policy, options: RulesOptions, before: Kept
     policy,
     reading,
     plans,
+    /** That of CORS preflights; none where they are exempt altogether, or requests like any other. */
+    preflightPlans,
     rule,
     routes: routesOf(policy),
     clientAddress: kept?.clientAddress ?? compileClientAddress(trustedProxies, clientAddress),

@@ -62,7 +62,7 @@ const ERROR = { ...FORWARDED, outcome: 'error' } as const
 export function createEngine(policy: Policy, clock: Clock): Engine {
   let wall = 0
   const rules = compileRules(policy, { wallMs: () => wall })
-  const byName = new Map(rules.plans.map((plan) => [plan.limit.name, plan]))
+  const byName = new Map([...rules.plans, ...rules.preflightPlans].map((plan) => [plan.limit.name, plan]))
   const needFields = rules.plans.filter(({ match }) => match.headers.length > 0)
   const clientOf = compileClient(policy)
   const untold = new Map<string, number>()

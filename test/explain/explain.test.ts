@@ -9,7 +9,7 @@ import { manualClock, type PolicyChanges, startTestApp } from '../fixtures/app.t
 import { limitOf } from '../fixtures/policy.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
 
-const MATCH = { paths: [], methods: [], hosts: [], headers: [] }
+const MATCH = { paths: [], methods: [], notMethods: [], hosts: [], headers: [] }
 const DEVICE = limitOf({ name: 'device', rate: { tokens: 1, seconds: 1 }, burst: 5, newcomers: null })
 const LOGIN = limitOf({
   ...{ name: 'login', per: 'network', rate: { tokens: 1, seconds: 10 }, burst: 2, newcomers: null },

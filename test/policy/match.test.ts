@@ -478,3 +478,23 @@ t.test('no wildcard value makes a long header slow', async (t) => {
     t.ok(took < 100, `${pattern.slice(0, 10)}: ${took} ms`)
   }
 })
+
+t.test('methods may be left out instead of named, HEAD with GET', async (t) => {
+  const match = { notMethods: ['GET', 'OPTIONS'] }
+  for (const method of ['POST', 'PUT', 'DELETE']) t.ok(matches(match, { method }), method)
+  for (const method of ['GET', 'HEAD', 'OPTIONS']) t.notOk(matches(match, { method }), method)
+  t.notOk(isEmptyMatch({ ...EVERYTHING, ...match }))
+})
+
+t.test('a header may be asked to be absent, or present with any value', async (t) => {
+  const absent = { headers: [{ name: 'x-api-key', value: null }] }
+  const present = { headers: [{ name: 'x-api-key', value: '*' }] }
+  for (const form of ['strict', 'folded'] as const) {
+    t.ok(matches(absent, {}, form))
+    t.notOk(matches(present, {}, form))
+    for (const value of ['a', '', ['a', 'b']]) {
+      t.notOk(matches(absent, { headers: { 'x-api-key': value } }, form))
+      t.ok(matches(present, { headers: { 'x-api-key': value } }, form))
+    }
+  }
+})

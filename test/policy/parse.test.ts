@@ -4,7 +4,7 @@ import { formatProblem } from '../../src/policy/problem.ts'
 import type { Policy } from '../../src/policy/types.ts'
 import { brief, fixture, NOW, parse, policyOf, problemsOf, SECRET } from './read-fixture.ts'
 
-const ANYTHING = { paths: [], methods: [], hosts: [], headers: [] }
+const ANYTHING = { paths: [], methods: [], notMethods: [], hosts: [], headers: [] }
 
 t.test('no file at all limits each device to 600 a minute and a burst of 120', async (t) => {
   const result = defaultPolicy({ SLUICE_SECRET: SECRET })
@@ -77,6 +77,7 @@ t.test('no file at all limits each device to 600 a minute and a burst of 120', a
           per: 'device',
           rate: { tokens: 600, seconds: 60 },
           burst: 120,
+          tiers: null,
           match: ANYTHING,
           cost: 1,
           mode: 'enforce',
@@ -228,6 +229,7 @@ t.test('everything that can be written is read, in its units', async (t) => {
         per: 'device',
         rate: { tokens: 10, seconds: 1 },
         burst: 10,
+        tiers: null,
         match: ANYTHING,
         cost: 1,
         mode: 'enforce',
@@ -243,9 +245,11 @@ t.test('everything that can be written is read, in its units', async (t) => {
         per: 'device',
         rate: { tokens: 600, seconds: 3600 },
         burst: 20,
+        tiers: null,
         match: {
           paths: ['/login', '/v1/*/items/**'],
           methods: ['POST'],
+          notMethods: [],
           hosts: ['*.example.com', '[::1]'],
           headers: [],
         },
@@ -263,6 +267,7 @@ t.test('everything that can be written is read, in its units', async (t) => {
         per: 'principal',
         rate: { tokens: 10_000, seconds: 86_400 },
         burst: 10_000,
+        tiers: null,
         match: ANYTHING,
         cost: 1,
         mode: 'enforce',
@@ -283,6 +288,7 @@ t.test('everything that can be written is read, in its units', async (t) => {
         ],
         rate: { tokens: 5, seconds: 1 },
         burst: 5,
+        tiers: null,
         match: ANYTHING,
         cost: 1,
         mode: 'enforce',

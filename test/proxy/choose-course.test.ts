@@ -9,7 +9,7 @@ import { AMPLE, policyWith } from '../fixtures/app.ts'
 import { limitOf } from '../fixtures/policy.ts'
 import { factsOf, type RequestLike } from './facts-of.ts'
 
-const MATCH = { paths: [], methods: [], hosts: [], headers: [] }
+const MATCH = { paths: [], methods: [], notMethods: [], hosts: [], headers: [] }
 const DENY = {
   ...{ name: 'bad', cidr: [], until: null, reason: 'abuse', status: 410 },
   match: { ...MATCH, paths: ['/bad', '/both'] },
