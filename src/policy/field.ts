@@ -12,7 +12,12 @@ import {
 } from './units.ts'
 
 /** How a kind of value is spoken of: `'x' is not <what>; write <write>`. */
-type Wording = { readonly what: string; readonly write: string }
+type Wording = {
+  readonly what: string
+  readonly write: string
+  /** What to write in the place of a text that is likely to mean it; undefined where that cannot be guessed. */
+  readonly meant?: (text: string) => string | undefined
+}
 
 /** A text of some form, read into a value. `form` goes into the JSON Schema; `read` says what is wrong beyond it. */
 export function text<T>(wording: Wording, form: RegExp, read: (text: string) => Reading<T>) {
@@ -99,12 +104,13 @@ export function list<T extends z.ZodType>(schema: T) {
 }
 
 /** `wouldDo` says whether a text is fine; a number or a boolean that YAML made of such a text only lacks quotes. */
-function sentence({ what, write }: Wording, wouldDo: (text: string) => boolean = () => false) {
+function sentence({ what, write, meant }: Wording, wouldDo: (text: string) => boolean = () => false) {
   return ({ input }: { readonly input?: unknown }) => {
     if (isAbsent(input)) return missing(input, write)
     const isQuoteMissing = (typeof input === 'number' || typeof input === 'boolean') && wouldDo(String(input))
     if (isQuoteMissing) return `${input} is read as a ${typeof input}; write '${input}' in quotes`
-    return `${show(input)} is not ${what}; write ${write}`
+    const guess = typeof input === 'string' ? meant?.(input) : undefined
+    return `${show(input)} is not ${what}; write ${guess ?? write}`
   }
 }
 

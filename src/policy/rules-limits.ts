@@ -2,7 +2,7 @@ import type { Draft, LimitDraft, Report } from './draft.ts'
 import { burstOf, isPerDevice, newcomersOf } from './limit-rates.ts'
 import { checkSources } from './rules-sources.ts'
 import { grouped, show } from './show.ts'
-import { isTooFast, MAX_BURST, MAX_PER_SECOND, rateText } from './units.ts'
+import { MAX_BURST, rateText } from './units.ts'
 
 /** What must hold between the keys of limits, and between limits. */
 export function checkLimits(draft: Draft, report: Report): void {
@@ -92,20 +92,8 @@ function checkNewcomers(limit: LimitDraft, report: Report): void {
     if (limit.members && limit.per !== undefined) report(['members'], 'is for per: device only; leave it out')
     return
   }
-  const { rate, burst } = newcomersOf(limit) ?? {}
+  const { burst } = newcomersOf(limit) ?? {}
   const own = burstOf(limit)
-  if (rate !== undefined && isTooFast(rate)) {
-    report(
-      ['newcomers', 'rate'],
-      `five times the rate, ${rateText(rate)}, is more than ${grouped(MAX_PER_SECOND)} a second; write newcomers: {rate: ${MAX_PER_SECOND}/s}, or a lower rate`,
-    )
-  }
-  if (burst !== undefined && burst > MAX_BURST && own !== undefined && own <= MAX_BURST) {
-    report(
-      ['newcomers', 'burst'],
-      `twice the burst, ${burst}, is more than ${grouped(MAX_BURST)}; write newcomers: {burst: ${MAX_BURST}}, or a smaller burst`,
-    )
-  }
   const isOwnEnough = own === undefined || limit.cost === undefined || limit.cost <= own
   if (burst !== undefined && limit.cost !== undefined && limit.cost > burst && isOwnEnough) {
     report(

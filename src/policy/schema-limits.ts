@@ -4,9 +4,13 @@ import { choice, flag, list, oneOrMany, optional, plainText, text, whole } from 
 import { readPathPattern } from './path-pattern.ts'
 import { readFieldName, readHostPattern, readMethod, readSource, TOKEN } from './pattern.ts'
 import { cidrs, entryName, someText } from './schema-common.ts'
-import { MAX_BURST, RATE, readRate } from './units.ts'
+import { MAX_BURST, meantRate, RATE, readRate } from './units.ts'
 
-const RATE_WORDS = { what: 'a rate', write: 'a whole number and a unit, such as 10/s, 600/min, 1200/h or 10000/d' }
+const RATE_WORDS = {
+  what: 'a rate',
+  write: 'a whole number and a unit, such as 10/s, 600/min, 1200/h or 10000/d',
+  meant: meantRate,
+}
 const rate = () => text(RATE_WORDS, RATE, readRate)
 const burst = () => whole(1, MAX_BURST)
 const source = () => text({ what: 'a source', write: 'one such as header:x-tenant' }, /^/, readSource)

@@ -63,6 +63,27 @@ export function readRate(text: string): Reading<Rate> {
   return { value: rate }
 }
 
+const MEANT_RATE = /^(\d{1,9}) ?(?:\/|per) ?(\d{1,6})? ?([a-z]+)$/i
+const UNITS = ['s', 'min', 'h', 'd']
+
+/**
+ * The rate that a text which is none is likely to mean, as it would be written: other words for the units (`10/sec`), and a count in a
+ * longer time (`5/15m`), which is a rate in a longer unit with that count as its burst. Undefined where it cannot be told.
+ */
+export function meantRate(text: string): string | undefined {
+  const [, count, periods, word] = MEANT_RATE.exec(text.trim()) ?? []
+  const unit = UNITS.find((name) => name[0] === word?.[0]?.toLowerCase())
+  if (unit === undefined || Number(count) === 0 || Number(periods) === 0) return undefined
+  if (periods === undefined) return `${Number(count)}/${unit}`
+  const seconds = Number(periods) * SECONDS[unit]!
+  const exact = UNITS.find((name) => (Number(count) * SECONDS[name]!) % seconds === 0)
+  const tokens =
+    exact === undefined
+      ? Math.floor((Number(count) * SECONDS.d!) / seconds)
+      : (Number(count) * SECONDS[exact]!) / seconds
+  return tokens === 0 ? undefined : `${tokens}/${exact ?? 'd'} with burst: ${Number(count)}`
+}
+
 /** Whether a rate is above what a bucket keeps exactly. */
 export function isTooFast(rate: Rate): boolean {
   return rate.tokens > MAX_PER_SECOND * rate.seconds

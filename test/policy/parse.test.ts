@@ -385,3 +385,28 @@ t.test('a thousand limits are read well within a second', async (t) => {
 function withoutSecrets(policy: Policy): object {
   return { ...policy, identity: { ...policy.identity, secrets: [] } }
 }
+
+t.test(
+  'the fastest rate is accepted per device too; what devices share of it is as fast as a bucket can be',
+  async (t) => {
+    const { limits } = policyOf('version: 1\nlimits: [{name: a, per: device, rate: 1000000/s, burst: 1000000000}]')
+    t.same(limits[0]!.newcomers, { rate: { tokens: 1_000_000, seconds: 1 }, burst: 1_000_000_000 })
+    t.match(problemsOf('version: 1\nlimits: [{name: a, per: network, rate: 1000001/s}]'), [/write at most 1000000\/s$/])
+  },
+)
+
+t.test('a rate in other words is answered with the rate that it is likely to mean', async (t) => {
+  const cases = {
+    '10/sec': '10/s',
+    '60 per minute': '60/min',
+    '5/15m': '20/h with burst: 5',
+    '100/10s': '10/s with burst: 100',
+    '7/9min': '1120/d with burst: 7',
+    '1/400d': 'a whole number and a unit, such as 10/s, 600/min, 1200/h or 10000/d',
+  }
+  for (const [rate, write] of Object.entries(cases)) {
+    t.same(problemsOf(`version: 1\nlimits: [{name: a, per: network, rate: ${rate}}]`), [
+      `limits[0].rate: '${rate}' is not a rate; write ${write}`,
+    ])
+  }
+})
