@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import type { ExitCode } from './commands/command.ts'
+import { asksForHelp, unknownCommand, usageOf } from './commands/usage.ts'
 import { SluiceError } from './errors.ts'
 import { readVersion } from './version.ts'
 
@@ -13,6 +14,7 @@ const USAGE = `Usage: sluice [command] [options]
   schema              print the JSON Schema of the policy format
   hash-key [name]     read an API key from standard input, print its line for hashes_file
   version             print the version
+  help [command]      print this, or what a command takes
 
 Environment, each wins over the file: SLUICE_CONFIG, SLUICE_UPSTREAM, SLUICE_LISTEN, SLUICE_ADMIN, SLUICE_REDIS_URL,
 SLUICE_SECRET, SLUICE_TRUSTED_PROXIES, SLUICE_ADMIN_TOKEN, SLUICE_LOG_LEVEL
@@ -29,7 +31,14 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 
 async function run(argv: readonly string[]): Promise<ExitCode> {
   const [first, ...rest] = argv
-  if (first === '-h' || first === '--help' || first === 'help') return say(USAGE)
+  if (first === 'help' && rest[0] !== undefined) {
+    const usage = usageOf(rest[0])
+    if (usage === undefined) throw unknownCommand(rest[0])
+    return say(usage)
+  }
+  if (first === 'help' || (first?.startsWith('-') && asksForHelp(argv))) return say(USAGE)
+  const usage = first && usageOf(first)
+  if (usage && asksForHelp(rest)) return say(usage)
   if (first === '-v' || first === '--version' || first === 'version') return say(`${readVersion()}\n`)
   // Loaded when wanted: what `serve` needs takes most of a second to load, which `version` should not wait for.
   if (first === 'check') return (await import('./commands/check.ts')).check(rest, io)
@@ -42,8 +51,7 @@ async function run(argv: readonly string[]): Promise<ExitCode> {
   // What the primary of several workers starts.
   if (first === 'worker' && process.send !== undefined) return runWorker()
   if (first === undefined || first.startsWith('-')) return runServe(argv)
-  const commands = 'serve, check, explain, replay, schema, hash-key or version'
-  throw new SluiceError('usage', `'${first}' is not a command; write ${commands}`)
+  throw unknownCommand(first)
 }
 
 async function runServe(args: readonly string[]): Promise<ExitCode> {

@@ -77,7 +77,7 @@ t.test('every code of an error is in docs/7', async (t) => {
 t.test('every command has a row in docs/11', async (t) => {
   const [usage] = /const USAGE = `[^`]*`/.exec(readFileSync(join(ROOT, 'src/main.ts'), 'utf8'))!
   const commands = [...usage.matchAll(/^ {2}([a-z][a-z-]*) /gm)].map(([, name]) => name!)
-  t.same(commands, ['serve', 'check', 'explain', 'replay', 'schema', 'hash-key', 'version'])
+  t.same(commands, ['serve', 'check', 'explain', 'replay', 'schema', 'hash-key', 'version', 'help'])
   const page = readFileSync(join(ROOT, 'docs/11-commands.md'), 'utf8')
   for (const name of commands) t.match(page, new RegExp(`^\\| \`${name}\\b`, 'm'), name)
 })

@@ -5,10 +5,13 @@ import { printPolicy } from '../policy/print.ts'
 import { formatProblem, type Problem } from '../policy/problem.ts'
 import { readPolicy, readText } from '../policy/read.ts'
 import type { CommandIo, ExitCode } from './command.ts'
+import { unknownOption } from './usage.ts'
 
 const USAGE = `usage: sluice check [--json] <file>...
        sluice check --print [<file>...]
 `
+
+const OPTIONS = { json: { type: 'boolean' }, print: { type: 'boolean' } } as const
 
 type Wanted = { readonly files: readonly (string | null)[]; readonly as: 'text' | 'json' | 'yaml' }
 
@@ -80,14 +83,14 @@ function findings(result: ParseResult): object[] {
   return [...(result.ok ? [] : result.problems).map(found('error')), ...result.warnings.map(found('warning'))]
 }
 
-function readArguments(args: readonly string[], { env }: CommandIo): Wanted | null {
+function readArguments(args: readonly string[], { env, err }: CommandIo): Wanted | null {
   try {
-    const options = { json: { type: 'boolean' }, print: { type: 'boolean' } } as const
-    const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options })
+    const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
     if (values.json && values.print) return null
     if (values.print) return { files: positionals.length > 0 ? positionals : [env.SLUICE_CONFIG || null], as: 'yaml' }
     return positionals.length > 0 ? { files: positionals, as: values.json ? 'json' : 'text' } : null
-  } catch {
+  } catch (cause) {
+    err(`sluice: ${unknownOption(cause, 'check', OPTIONS)}\n`)
     return null
   }
 }

@@ -16,6 +16,7 @@ import type { Refusal } from '../proxy/recent-refusals.ts'
 import { compileRules } from '../proxy/rules.ts'
 import { createMemoryStore } from '../stores/memory.ts'
 import type { CommandIo, ExitCode } from './command.ts'
+import { unknownOption } from './usage.ts'
 
 export type ExplainIo = CommandIo & { readonly input: AsyncIterable<Buffer | string> }
 
@@ -88,7 +89,7 @@ function readArguments(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
   } catch (cause) {
-    throw new SluiceError('usage', `${(cause as Error).message}\n${USAGE.trimEnd()}`, { cause })
+    throw new SluiceError('usage', `${unknownOption(cause, 'explain', OPTIONS)}\n${USAGE.trimEnd()}`, { cause })
   }
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { readKeyHashes } from '../policy/key-hashes.ts'
 import type { CommandIo, ExitCode } from './command.ts'
+import { unknownOption } from './usage.ts'
 
 export type HashKeyIo = CommandIo & {
   /** Standard input: chunks of bytes. */
@@ -19,7 +20,7 @@ const MAX_KEY_BYTES = 64 * 1024
  * Resolves with 0; 1 where it is no key that a header can carry, or the name none that can be logged; 2 for wrong usage.
  */
 export async function hashKey(args: readonly string[], io: HashKeyIo): Promise<ExitCode> {
-  const name = nameOf(args)
+  const name = nameOf(args, io)
   if (name === null) {
     io.err(USAGE)
     return 2
@@ -41,11 +42,12 @@ export async function hashKey(args: readonly string[], io: HashKeyIo): Promise<E
 }
 
 /** The name given, undefined where there is none; null for wrong usage. */
-function nameOf(args: readonly string[]): string | undefined | null {
+function nameOf(args: readonly string[], { err }: CommandIo): string | undefined | null {
   try {
     const { positionals } = parseArgs({ args: [...args], allowPositionals: true, options: {} })
     return positionals.length > 1 ? null : positionals[0]
-  } catch {
+  } catch (cause) {
+    err(`sluice: ${unknownOption(cause, 'hash-key', {})}\n`)
     return null
   }
 }

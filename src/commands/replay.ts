@@ -13,6 +13,7 @@ import { percent, report } from '../replay/report.ts'
 import { summarize } from '../replay/summary.ts'
 import { isRefused } from '../replay/tally.ts'
 import type { CommandIo, ExitCode } from './command.ts'
+import { unknownOption } from './usage.ts'
 
 export type ReplayIo = CommandIo & {
   readonly input: Readable
@@ -35,6 +36,17 @@ type Arguments = {
 
 const USAGE =
   'sluice replay <access log...> [--policy file] [--against file] [--format name] [--fail-over 0.1%] [--max-unreadable 10%] [--top n] [--json] [--refusals file]'
+const TEXT = { type: 'string' } as const
+const OPTIONS = {
+  policy: TEXT,
+  against: TEXT,
+  format: TEXT,
+  top: TEXT,
+  refusals: TEXT,
+  'fail-over': TEXT,
+  'max-unreadable': TEXT,
+  json: { type: 'boolean' },
+} as const
 const DEFAULT_TOP = 5
 const DEFAULT_MAX_UNREADABLE = 0.1
 /** Milliseconds between two looks at how far it is. */
@@ -211,22 +223,9 @@ function readArguments(args: readonly string[], { env }: CommandIo): Arguments {
 
 function parse(args: readonly string[]) {
   try {
-    const text = { type: 'string' } as const
-    const options = {
-      ...{
-        policy: text,
-        against: text,
-        format: text,
-        top: text,
-        refusals: text,
-        'fail-over': text,
-        'max-unreadable': text,
-      },
-      json: { type: 'boolean' },
-    } as const
-    return parseArgs({ args: [...args], allowPositionals: true, options })
+    return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
   } catch (cause) {
-    throw usage((cause as Error).message)
+    throw usage(unknownOption(cause, 'replay', OPTIONS))
   }
 }
 

@@ -10,6 +10,7 @@ import { createPolicySource, type PolicySource } from '../policy/source.ts'
 import type { Policy } from '../policy/types.ts'
 import { type Watch, watchFiles } from '../policy/watch.ts'
 import type { CommandIo, ExitCode } from './command.ts'
+import { unknownOption } from './usage.ts'
 
 export type ServeIo = CommandIo & {
   readonly version: string
@@ -137,11 +138,15 @@ function loadPolicy(source: PolicySource | null, io: CommandIo): Extract<ParseRe
   return null
 }
 
+const OPTIONS = { config: { type: 'string', short: 'c' } } as const
+
 function readArguments(args: readonly string[], { env }: CommandIo): string | null {
   try {
-    const { values } = parseArgs({ args: [...args], options: { config: { type: 'string', short: 'c' } } })
+    const { values } = parseArgs({ args: [...args], options: OPTIONS })
     return values.config ?? (env.SLUICE_CONFIG || null)
   } catch (cause) {
-    throw new SluiceError('usage', `${(cause as Error).message}; write: sluice serve [-c file]`, { cause })
+    throw new SluiceError('usage', `${unknownOption(cause, 'serve', OPTIONS)}; usage: sluice serve [-c file]`, {
+      cause,
+    })
   }
 }

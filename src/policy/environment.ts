@@ -1,3 +1,4 @@
+import { nearest } from './nearest.ts'
 import { type Path, pathText } from './path.ts'
 import type { Env } from './substitute.ts'
 
@@ -16,6 +17,23 @@ const OVERRIDES: readonly {
   { name: 'SLUICE_TRUSTED_PROXIES', path: ['identity', 'trusted_proxies'] },
   { name: 'SLUICE_LOG_LEVEL', path: ['log', 'level'] },
 ]
+
+/** What the program itself reads of the environment, besides. */
+const OTHER_VARIABLES = ['SLUICE_CONFIG']
+
+/**
+ * Variables that are set and named almost as one that is known: their names, and what was meant. Others that begin alike are somebody
+ * else's, such as those that Kubernetes sets for a service of the name sluice. `used`: what the policy file asks for by ${NAME}.
+ */
+export function misspeltVariables(env: Env, used: ReadonlySet<string>): readonly { name: string; meant: string }[] {
+  const known = [...OVERRIDES.map(({ name }) => name), ...OTHER_VARIABLES]
+  return Object.keys(env).flatMap((name) => {
+    if (!/^SLUICE_/i.test(name) || known.includes(name) || used.has(name) || !env[name]) return []
+    const rest = (text: string) => text.slice('SLUICE_'.length).toLowerCase()
+    const meant = nearest(rest(name), known.map(rest))
+    return meant === undefined ? [] : [{ name, meant: `SLUICE_${meant.toUpperCase()}` }]
+  })
+}
 
 /** Variables whose values must never be shown. */
 const SECRET_VARIABLES = ['SLUICE_SECRET', 'SLUICE_ADMIN_TOKEN']

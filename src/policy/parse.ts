@@ -2,7 +2,7 @@ import { dirname } from 'node:path'
 import { isGivenIn } from './data.ts'
 import { openDocument } from './document.ts'
 import type { Draft, Report } from './draft.ts'
-import { originOf } from './environment.ts'
+import { misspeltVariables, originOf } from './environment.ts'
 import { type ReadFile, readFiles } from './files.ts'
 import { explainKey } from './known-keys.ts'
 import { createLocator } from './locator.ts'
@@ -47,6 +47,10 @@ export function parsePolicy({ text, file, env, readFile, now = Date.now() }: Par
     return { ok: false, problems: [...problems.sort(byPosition), ...elsewhere], warnings: warnings.sort(byPosition) }
   }
 
+  for (const { name, meant } of misspeltVariables(env, new Set(loaded.variables))) {
+    const message = `is set, but is no variable that is read; write ${meant}`
+    warnings.push({ file: null, line: null, column: null, path: name, message, sourceLine: null })
+  }
   if (root === undefined) {
     if (loaded.value !== BROKEN && isSound) problems.push(problemFor([], explainRoot(loaded.value)))
     return failed()

@@ -16,12 +16,13 @@ t.test('policy patterns cannot backtrack', async (t) => {
     `${'/a'.repeat(200)}/*/z`,
     '/**/a',
   ]
+  // As long as each may be (http/path-readings.ts).
   const paths = [
     `/${'a/'.repeat(4000)}`,
     `/${'a'.repeat(8000)}`,
     '/a'.repeat(3999),
-    `/${'%61/'.repeat(1900)}`,
-    `/${'a;b/'.repeat(1900)}`,
+    `/${'%61/'.repeat(1000)}`,
+    `/${'a;b/'.repeat(500)}`,
   ]
   for (const pattern of patterns) {
     for (const form of ['strict', 'folded'] as const) {

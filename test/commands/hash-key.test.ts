@@ -42,5 +42,5 @@ t.test('what no header can carry is no key, and is not shown', async (t) => {
 t.test('a name that cannot be logged, and wrong usage, are told', async (t) => {
   t.match(await run('abc', 'a b'), { code: 1, err: /more than a hash and a name|cannot be logged/ })
   t.match(await run('abc', 'a', 'b'), { code: 2, err: /^usage:/ })
-  t.match(await run('abc', '--key'), { code: 2, err: /^usage:/ })
+  t.match(await run('abc', '--key'), { code: 2, err: /^sluice: --key is not an option .*\nusage:/ })
 })

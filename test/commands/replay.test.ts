@@ -318,7 +318,7 @@ t.test('wrong usage and files that are not there are told', async (t) => {
     [['log', '--fail-over', '0.1'], /'0.1' is not a share; write 0.1%/],
     [['log', '--fail-over', '101%'], /'101%' is not a share/],
     [['log', '--top', 'all'], /'all' is not a number of clients/],
-    [['log', '--odd'], /Unknown option '--odd'/],
+    [['log', '--odd'], /--odd is not an option of sluice replay; write --policy, /],
   ]
   for (const [args, message] of wrong) {
     await t.rejects(run(t, { log: burst }, args), { code: 'usage', message }, args.join(' '))
