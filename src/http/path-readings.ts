@@ -39,12 +39,19 @@ export function hasTooManyReadings(path: string): boolean {
 }
 
 /**
- * A path or pattern without regard to letter case, as Express, ASP.NET and file systems of Windows and macOS compare them.
- * Escaped letters beyond ASCII are folded too. A path in lower case is returned as it is.
+ * A path or pattern without regard to letter case, as Express, ASP.NET and file systems of Windows and macOS compare them. Letters
+ * beyond ASCII are decoded, to be folded too; bytes that are no UTF-8 are all the same one. For comparison only: it is no path.
  */
 export function foldCase(path: string): string {
-  const lower = path.toLowerCase()
-  return HIGH_ESCAPE.test(lower) ? lower.replace(HIGH_ESCAPES, foldEscapes) : lower
+  if (!BEYOND_ASCII.test(path)) return path.toLowerCase()
+  const [first, ...escaped] = path.split('%')
+  let bytes = first!
+  for (const part of escaped) {
+    const byte = HIGH_BYTES.get(part.slice(0, 2))
+    bytes += byte === undefined ? `%${part}` : byte + part.slice(2)
+  }
+  // Upper case first, since some letters (long s, the Kelvin sign) are told from an ASCII letter in one of the cases only.
+  return Buffer.from(bytes, 'latin1').toString('utf8').toUpperCase().toLowerCase()
 }
 
 /** The same of a segment, without its parameters and what some upstreams drop at its end: what a key is read from. */
@@ -85,26 +92,15 @@ const BRANCHES: readonly ((path: string) => string[])[] = [
   },
 ]
 
-/** What a path as received has in it where one of these branches parts. */
-const PARTINGS = [/\/\//, /%2f/i, /%5c/i, /;|%3b/i, /(?:\.|%2e|%20|%0[9a-d])(?:[/;]|%2f|%5c|%3b|$)/i]
+/** What a path as received has in it where one of these branches parts, or where folding its letter case costs as much again. */
+const PARTINGS = [/%[89a-f]/i, /\/\//, /%2f/i, /%5c/i, /;|%3b/i, /(?:\.|%2e|%20|%0[9a-d])(?:[/;]|%2f|%5c|%3b|$)/i]
 
 const NOT_PLAIN = /[%;]|\/[/.]|\.\//
 
-const HIGH_ESCAPE = /%[89a-f]/
-const HIGH_ESCAPES = /(?:%[89a-f][0-9a-f])+/g
+const BEYOND_ASCII = /%[89a-f]|[\x80-\xff]/i
 const DOT = 0x2e
 /** ASCII white space. */
 const BLANKS = new Set(['%20', '%09', '%0A', '%0B', '%0C', '%0D'])
-
-/** Upper case first, since some letters (long s, the Kelvin sign) are told from an ASCII letter in one of the cases only. */
-function foldEscapes(run: string): string {
-  try {
-    return encodeURIComponent(decodeURIComponent(run).toUpperCase().toLowerCase()).toLowerCase()
-  } catch {
-    // No UTF-8: bytes that nobody takes for letters.
-    return run
-  }
-}
 
 function trimEnds(path: string): string {
   if (!/(?:%(?:20|0[9A-D])|\.)(?:\/|$)/.test(path)) return path
@@ -137,16 +133,26 @@ function decode(path: string): string {
 }
 
 /** What stands for an escape, by its two digits in either letter case. */
-const ESCAPES: ReadonlyMap<string, string> = new Map(
-  Array.from({ length: 256 }, (_, code) => {
+const ESCAPES = byDigits((hex, code) => {
+  const char = String.fromCharCode(code)
+  return /[!-~]/.test(char) && !/[%*?#/\\]/.test(char) ? char : `%${hex}`
+})
+
+/** The bytes beyond ASCII, as characters, by the digits of their escapes. */
+const HIGH_BYTES = byDigits((_, code) => (code < 0x80 ? null : String.fromCharCode(code)))
+
+function byDigits(meaning: (hex: string, code: number) => string | null): ReadonlyMap<string, string> {
+  const meanings = new Map<string, string>()
+  for (let code = 0; code < 256; code++) {
     const hex = code.toString(16).padStart(2, '0').toUpperCase()
-    const char = String.fromCharCode(code)
-    const stands = /[!-~]/.test(char) && !/[%*?#/\\]/.test(char) ? char : `%${hex}`
+    const text = meaning(hex, code)
+    if (text === null) continue
     const [high, low] = [hex[0]!, hex[1]!]
-    const written = new Set([hex, hex.toLowerCase(), high.toLowerCase() + low, high + low.toLowerCase()])
-    return [...written].map((digits) => [digits, stands] as const)
-  }).flat(),
-)
+    for (const digits of [hex, hex.toLowerCase(), high.toLowerCase() + low, high + low.toLowerCase()])
+      meanings.set(digits, text)
+  }
+  return meanings
+}
 
 function tidy(path: string): string {
   const resolved = resolveDots(path.replace(/\/{2,}/g, '/'))

@@ -109,7 +109,7 @@ t.test('without a proxy it explains a policy, with flags as curl has them, or JS
     [[...c, '-H', 'x', '/'], 2, /a header line has no name before a colon; write 'Name: value'/],
     [[...c, '--request', `${folder}/not.json`], 2, /is not JSON/],
     [[...c, '--request', `${folder}/request.json`, '/'], 2, /--request has the whole request/],
-    [['--colour', '/'], 2, /Unknown option '--colour'/],
+    [['--colour', '/'], 2, /--colour is not an option of sluice explain/],
     [['-c', `${folder}/bad.yaml`, '/'], 1, /bad\.yaml:1:10: version/],
     [['--admin', 'http://127.0.0.1:9', '/'], 1, /does not answer/],
   ] as const) {
