@@ -44,14 +44,17 @@ export function hasTooManyReadings(path: string): boolean {
  */
 export function foldCase(path: string): string {
   if (!BEYOND_ASCII.test(path)) return path.toLowerCase()
-  const [first, ...escaped] = path.split('%')
-  let bytes = first!
-  for (const part of escaped) {
-    const byte = HIGH_BYTES.get(part.slice(0, 2))
-    bytes += byte === undefined ? `%${part}` : byte + part.slice(2)
+  if (WIDE.test(path)) return foldCase(path.replace(WIDE_RUNS, escapeRun))
+  const bytes = Buffer.allocUnsafe(path.length)
+  let length = 0
+  for (let i = 0; i < path.length; i++) {
+    const code = path.charCodeAt(i)
+    const escaped = code === PERCENT ? escapedByte(path, i) : -1
+    if (escaped >= 0x80) i += 2
+    bytes[length++] = escaped >= 0x80 ? escaped : code
   }
   // Upper case first, since some letters (long s, the Kelvin sign) are told from an ASCII letter in one of the cases only.
-  return Buffer.from(bytes, 'latin1').toString('utf8').toUpperCase().toLowerCase()
+  return bytes.toString('utf8', 0, length).toUpperCase().toLowerCase()
 }
 
 /** The same of a segment, without its parameters and what some upstreams drop at its end: what a key is read from. */
@@ -97,7 +100,10 @@ const PARTINGS = [/%[89a-f]/i, /\/\//, /%2f/i, /%5c/i, /;|%3b/i, /(?:\.|%2e|%20|
 
 const NOT_PLAIN = /[%;]|\/[/.]|\.\//
 
-const BEYOND_ASCII = /%[89a-f]|[\x80-\xff]/i
+const BEYOND_ASCII = /%[89a-f]|[\x80-\uffff]/i
+/** Characters that are no byte: a policy may have them, a request never. */
+const WIDE = /[\u0100-\uffff]/
+const WIDE_RUNS = /[\u0100-\uffff]+/g
 const DOT = 0x2e
 /** ASCII white space. */
 const BLANKS = new Set(['%20', '%09', '%0A', '%0B', '%0C', '%0D'])
@@ -123,36 +129,49 @@ function isBlank(segment: string, end: number): boolean {
 }
 
 function decode(path: string): string {
-  const [first, ...escaped] = path.split('%')
-  let decoded = first!
-  for (const part of escaped) {
-    const known = ESCAPES.get(part.slice(0, 2))
-    decoded += known === undefined ? `%${part}` : known + part.slice(2)
+  if (!/[%\x80-\uffff]/.test(path)) return path
+  if (WIDE.test(path)) return decode(path.replace(WIDE_RUNS, escapeRun))
+  const bytes = Buffer.allocUnsafe(3 * path.length)
+  let length = 0
+  for (let i = 0; i < path.length; i++) {
+    const code = path.charCodeAt(i)
+    const byte = code === PERCENT ? escapedByte(path, i) : code
+    if (code === PERCENT && byte !== -1) i += 2
+    if (byte === -1) bytes[length++] = PERCENT
+    else if (code < 0x80 && (code !== PERCENT || IS_DECODED[byte] === 1)) bytes[length++] = byte
+    else {
+      bytes[length++] = PERCENT
+      bytes[length++] = HEX_DIGITS.charCodeAt(byte >> 4)
+      bytes[length++] = HEX_DIGITS.charCodeAt(byte & 15)
+    }
   }
-  return decoded.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`)
+  return bytes.toString('latin1', 0, length)
 }
 
-/** What stands for an escape, by its two digits in either letter case. */
-const ESCAPES = byDigits((hex, code) => {
+/** Characters as the escapes of their UTF-8. */
+function escapeRun(run: string): string {
+  return Buffer.from(run, 'utf8').toString('hex').toUpperCase().replace(/../g, '%$&')
+}
+
+/** The byte that the two digits behind a `%` name; -1 where they are none. */
+function escapedByte(path: string, at: number): number {
+  const high = HEX_VALUES[path.charCodeAt(at + 1)] ?? -1
+  const low = HEX_VALUES[path.charCodeAt(at + 2)] ?? -1
+  return high < 0 || low < 0 ? -1 : 16 * high + low
+}
+
+const PERCENT = 0x25
+const HEX_DIGITS = '0123456789ABCDEF'
+/** By the code of a digit, in either letter case. */
+const HEX_VALUES = Int8Array.from({ length: 256 }, (_, code) => {
   const char = String.fromCharCode(code)
-  return /[!-~]/.test(char) && !/[%*?#/\\]/.test(char) ? char : `%${hex}`
+  return /[\da-f]/i.test(char) ? Number.parseInt(char, 16) : -1
 })
-
-/** The bytes beyond ASCII, as characters, by the digits of their escapes. */
-const HIGH_BYTES = byDigits((_, code) => (code < 0x80 ? null : String.fromCharCode(code)))
-
-function byDigits(meaning: (hex: string, code: number) => string | null): ReadonlyMap<string, string> {
-  const meanings = new Map<string, string>()
-  for (let code = 0; code < 256; code++) {
-    const hex = code.toString(16).padStart(2, '0').toUpperCase()
-    const text = meaning(hex, code)
-    if (text === null) continue
-    const [high, low] = [hex[0]!, hex[1]!]
-    for (const digits of [hex, hex.toLowerCase(), high.toLowerCase() + low, high + low.toLowerCase()])
-      meanings.set(digits, text)
-  }
-  return meanings
-}
+/** 1 for the characters whose escapes stand for themselves. */
+const IS_DECODED = Uint8Array.from({ length: 256 }, (_, code) => {
+  const char = String.fromCharCode(code)
+  return /[!-~]/.test(char) && !/[%*?#/\\]/.test(char) ? 1 : 0
+})
 
 function tidy(path: string): string {
   const resolved = resolveDots(path.replace(/\/{2,}/g, '/'))
